@@ -1,0 +1,1 @@
+//! Types and CustomResourceDefinitions of the API group nvidia.com

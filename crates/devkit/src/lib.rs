@@ -1,0 +1,1 @@
+//! Development commands: tools, cluster, images, demo

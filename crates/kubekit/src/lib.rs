@@ -1,0 +1,1 @@
+//! Shared machinery over kube-rs: apply, prune, conditions, backoff, leader lease

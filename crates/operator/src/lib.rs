@@ -1,0 +1,1 @@
+//! The controllers of the platform and the process around them

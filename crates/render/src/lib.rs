@@ -1,0 +1,1 @@
+//! Pure validation and rendering: a graph becomes Kubernetes objects

@@ -1,0 +1,1 @@
+//! What the serving processes share: discovery, request plane, model cards, system server

@@ -1,0 +1,1 @@
+//! dynamo-serve: the program that runs in the pods of a graph
