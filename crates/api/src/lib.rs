@@ -1,1 +1,9 @@
 //! Types and CustomResourceDefinitions of the API group nvidia.com
+//! Must not know a client, a runtime or a cluster: the command line, the webhook and tests all build on it.
+
+pub mod conditions;
+pub mod crds;
+pub mod field_reference;
+pub mod labels;
+pub mod schema;
+pub mod v1alpha1;

@@ -1,1 +1,46 @@
-//! Shared machinery over kube-rs: apply, prune, conditions, backoff, leader lease
+//! Shared machinery over kube-rs: caches fed by one watch per kind, guarded apply, prune, conditions, backoff,
+//! events and the leader lease. It knows nothing of graphs: no type of the platform's API appears here.
+
+pub mod apply;
+pub mod backoff;
+pub mod cache;
+pub mod client;
+pub mod conditions;
+pub mod diff;
+pub mod finalizer;
+pub mod lease;
+pub mod metrics;
+pub mod prune;
+pub mod status;
+
+/// What every namespaced object this machinery handles can do.
+pub trait Object:
+    kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+    + Clone
+    + std::fmt::Debug
+    + serde::Serialize
+    + serde::de::DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Object for K where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::Serialize
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Namespace and name of an object, the form in which messages and keys name it.
+#[must_use]
+pub fn key_of<K: Object>(object: &K) -> (String, String) {
+    let meta = object.meta();
+    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+}

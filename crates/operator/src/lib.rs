@@ -1,1 +1,11 @@
-//! The controllers of the platform and the process around them
+//! The controllers of the platform and the process around them: flags, caches, leadership, probes and metrics.
+//! What the objects look like is decided in `dynamo-render`; how they are written, in `dynamo-kubekit`.
+
+pub mod component;
+pub mod context;
+pub mod flags;
+pub mod graph;
+pub mod logging;
+pub mod process;
+pub mod server;
+pub mod wiring;

@@ -1,1 +1,13 @@
-//! Pure validation and rendering: a graph becomes Kubernetes objects
+//! Pure validation and rendering: a graph becomes component deployments, a component becomes Kubernetes objects.
+//! No client, clock, environment or randomness: the same input gives the same bytes, on a laptop as in the operator.
+
+pub mod backend;
+pub mod component;
+pub mod config;
+pub mod graph;
+pub mod names;
+pub mod parts;
+pub mod validate;
+
+pub use config::OperatorConfig;
+pub use validate::{FieldError, FieldErrors};

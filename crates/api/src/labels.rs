@@ -1,0 +1,35 @@
+//! Label and annotation keys, finalizers and fixed names of the API: one spelling each (`workload.md` sections 2, 7).
+//! Constants only.
+
+pub const COMPONENT: &str = "nvidia.com/dynamo-component";
+pub const DYNAMO_NAMESPACE: &str = "nvidia.com/dynamo-namespace";
+pub const GRAPH_NAME: &str = "nvidia.com/dynamo-graph-deployment-name";
+pub const COMPONENT_TYPE: &str = "nvidia.com/dynamo-component-type";
+pub const SUB_COMPONENT_TYPE: &str = "nvidia.com/dynamo-sub-component-type";
+pub const BASE_MODEL_HASH: &str = "nvidia.com/dynamo-base-model-hash";
+pub const SELECTOR: &str = "nvidia.com/selector";
+pub const METRICS_ENABLED: &str = "nvidia.com/metrics-enabled";
+pub const DISCOVERY_BACKEND: &str = "nvidia.com/dynamo-discovery-backend";
+pub const DISCOVERY_ENABLED: &str = "nvidia.com/dynamo-discovery-enabled";
+
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const APP_COMPONENT: &str = "app.kubernetes.io/component";
+pub const APP_NAME: &str = "app.kubernetes.io/name";
+/// Value of [`MANAGED_BY`] on the accounts and roles that the operator makes.
+pub const OPERATOR: &str = "dynamo-operator";
+
+pub mod annotations {
+    //! Annotation keys.
+
+    pub const ENABLE_METRICS: &str = "nvidia.com/enable-metrics";
+    pub const DISCOVERY_BACKEND: &str = "nvidia.com/dynamo-discovery-backend";
+    pub const ORIGIN_VERSION: &str = "nvidia.com/dynamo-operator-origin-version";
+    pub const RESTART_AT: &str = "nvidia.com/restartAt";
+    pub const BASE_MODEL: &str = "nvidia.com/dynamo-base-model";
+    pub const DEPLOYMENT_STRATEGY: &str = "nvidia.com/deployment-strategy";
+    pub const MAX_SURGE: &str = "nvidia.com/deployment-rolling-update-max-surge";
+    pub const MAX_UNAVAILABLE: &str = "nvidia.com/deployment-rolling-update-max-unavailable";
+}
+
+/// The finalizer that the reference puts on graphs and components; ours only takes it off.
+pub const FINALIZER: &str = "nvidia.com/finalizer";

@@ -1,0 +1,136 @@
+//! The definitions are those of the reference: a manifest it admits is admitted, and stored, the same way here.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use dynamo_api::crds;
+use serde_json::{Map, Value};
+
+/// A wanted difference from the reference: kind, path, key, reason. One that no longer exists fails the test.
+const ALLOWED: &[(&str, &str, &str, &str)] = &[(
+    "DynamoComponentDeployment",
+    "spec.dynamoComponent",
+    "presence",
+    "the documentation lists the field and the printer column reads it; the reference's schema prunes it (api.md 1)",
+)];
+
+struct Difference {
+    path: String,
+    key: String,
+    ours: Value,
+    theirs: Value,
+}
+
+impl Difference {
+    fn line(&self) -> String {
+        format!("{} {}: ours {}, the reference's {}", self.path, self.key, self.ours, self.theirs)
+    }
+}
+
+#[test]
+fn definitions_equal_those_of_the_reference_but_for_the_listed_differences() {
+    let Some(folder) = support::contract("crds/reference") else { return };
+    let mut unexpected = Vec::new();
+    let mut used = BTreeSet::new();
+    for crd in crds::all().expect("definitions") {
+        let text = std::fs::read_to_string(folder.join(&crd.file_name)).expect("the reference's file");
+        let theirs = support::documents(&text).remove(0);
+        let mut differences = Vec::new();
+        let (ours, our_schema) = split(&crd.value);
+        let (theirs, their_schema) = split(&theirs);
+        if ours != theirs {
+            differences.push(Difference {
+                path: "(definition)".into(),
+                key: "all but the schema".into(),
+                ours,
+                theirs,
+            });
+        }
+        compare(&our_schema, &their_schema, "", &mut differences);
+        for difference in differences {
+            let allowed = ALLOWED.iter().position(|(kind, path, key, _)| {
+                *kind == crd.kind && *path == difference.path && *key == difference.key
+            });
+            match allowed {
+                Some(index) => drop(used.insert(index)),
+                None => unexpected.push(format!("{} {}", crd.kind, difference.line())),
+            }
+        }
+    }
+    assert!(unexpected.is_empty(), "{} differences:\n{}", unexpected.len(), unexpected.join("\n"));
+    let unused: Vec<_> =
+        (0..ALLOWED.len()).filter(|index| !used.contains(index)).map(|index| ALLOWED[index]).collect();
+    assert!(unused.is_empty(), "differences that no longer exist: {unused:?}");
+}
+
+/// The definition without its schema, and the schema.
+fn split(definition: &Value) -> (Value, Value) {
+    let mut definition = definition.clone();
+    let schema = definition["spec"]["versions"][0]["schema"].take();
+    (definition, schema["openAPIV3Schema"].clone())
+}
+
+/// Compares every key but descriptions; the order of `required` and `enum` says nothing.
+fn compare(ours: &Value, theirs: &Value, path: &str, differences: &mut Vec<Difference>) {
+    let empty = Map::new();
+    let (our_fields, their_fields) =
+        (ours.as_object().unwrap_or(&empty), theirs.as_object().unwrap_or(&empty));
+    let keys: BTreeSet<_> = our_fields.keys().chain(their_fields.keys()).collect();
+    for key in keys {
+        let (our, their) = (&ours[key], &theirs[key]);
+        match key.as_str() {
+            "description" => {}
+            "properties" => properties(our, their, path, differences),
+            "items" | "additionalProperties" if our.is_object() && their.is_object() => {
+                compare(
+                    our,
+                    their,
+                    &format!("{path}{}", if key == "items" { "[]" } else { "{}" }),
+                    differences,
+                );
+            }
+            "required" | "enum" => {
+                if as_set(our) != as_set(their) {
+                    differences.push(difference(path, key, our, their));
+                }
+            }
+            _ => {
+                if our != their {
+                    differences.push(difference(path, key, our, their));
+                }
+            }
+        }
+    }
+}
+
+fn properties(ours: &Value, theirs: &Value, path: &str, differences: &mut Vec<Difference>) {
+    let empty = Map::new();
+    let (our_fields, their_fields) =
+        (ours.as_object().unwrap_or(&empty), theirs.as_object().unwrap_or(&empty));
+    let names: BTreeSet<_> = our_fields.keys().chain(their_fields.keys()).collect();
+    for name in names {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        match (our_fields.get(name), their_fields.get(name)) {
+            (Some(our), Some(their)) => compare(our, their, &path, differences),
+            (our, their) => {
+                differences.push(difference(
+                    &path,
+                    "presence",
+                    &our.is_some().into(),
+                    &their.is_some().into(),
+                ));
+            }
+        }
+    }
+}
+
+fn difference(path: &str, key: &str, ours: &Value, theirs: &Value) -> Difference {
+    Difference { path: path.to_owned(), key: key.to_owned(), ours: ours.clone(), theirs: theirs.clone() }
+}
+
+fn as_set(value: &Value) -> BTreeSet<String> {
+    value.as_array().into_iter().flatten().map(ToString::to_string).collect()
+}

@@ -1,0 +1,93 @@
+//! Values that must not install, and the words that tell the user why (charts.md section 13).
+//! Must not check exact sentences: only the words people search for.
+
+use serde_json::{Value, json};
+
+use crate::helm::{Helm, NAMESPACE, RELEASE, platform};
+use crate::or_skip;
+
+fn refused(helm: &Helm, values: &Value, words: &[&str]) {
+    let message = helm.refusal(values);
+    for word in words {
+        assert!(message.contains(word), "{values} is refused without {word:?}: {message}");
+    }
+}
+
+#[test]
+fn an_unknown_discovery_backend_is_refused_with_the_two_known_ones() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let words = ["VALIDATION ERROR", "discoveryBackend must be 'kubernetes' (default) or 'etcd'"];
+    for (backend, got) in
+        [(json!("consul"), "Got: 'consul'"), (json!(""), "Got: ''"), (Value::Null, "Got: ''")]
+    {
+        refused(&helm, &json!({"discoveryBackend": backend}), &[words[0], words[1], got]);
+    }
+}
+
+#[test]
+fn a_cluster_wide_operator_with_its_own_election_id_is_refused() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let words =
+        ["VALIDATION WARNING: Using custom leader election ID 'my.id'", "cluster-wide", "split-brain"];
+    refused(&helm, &json!({"controllerManager": {"leaderElection": {"id": "my.id"}}}), &words);
+}
+
+#[test]
+fn an_election_in_the_release_namespace_is_refused_unless_restricted() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let election = json!({"leaderElection": {"namespace": NAMESPACE}});
+    let words = ["WARNING: Leader election namespace is set to the same as release namespace", NAMESPACE];
+    refused(&helm, &json!({"controllerManager": election}), &words);
+    let restricted = json!({"controllerManager": election, "namespaceRestriction": {"enabled": true}});
+    assert_eq!(helm.operator(&restricted).flag("leader-election-namespace").as_deref(), Some(NAMESPACE));
+}
+
+#[test]
+fn webhooks_are_refused_because_they_are_not_in_this_version() {
+    let helm = or_skip!(Helm::find(), "helm");
+    refused(&helm, &json!({"webhook": {"enabled": true}}), &["webhook.enabled", "not in this version"]);
+}
+
+#[test]
+fn the_order_of_checks_is_that_of_the_contract() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let all = json!({
+        "controllerManager": {"leaderElection": {"id": "my.id", "namespace": NAMESPACE}},
+        "discoveryBackend": "consul",
+    });
+    refused(&helm, &all, &["custom leader election ID"]);
+    let two = json!({"controllerManager": {"leaderElection": {"namespace": NAMESPACE}}, "discoveryBackend": "consul"});
+    refused(&helm, &two, &["Leader election namespace is set"]);
+}
+
+#[test]
+fn values_of_the_wrong_type_are_refused_with_their_path() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for (values, path) in [
+        (json!({"controllerManager": {"replicas": "many"}}), "controllerManager/replicas"),
+        (json!({"controllerManager": {"replicas": -1}}), "controllerManager/replicas"),
+        (
+            json!({"controllerManager": {"manager": {"image": {"tag": 1.5}}}}),
+            "controllerManager/manager/image/tag",
+        ),
+        (
+            json!({"controllerManager": {"manager": {"image": {"pullPolicy": "Sometimes"}}}}),
+            "controllerManager/manager/image/pullPolicy",
+        ),
+        (json!({"imagePullSecrets": ["pull"]}), "imagePullSecrets/0"),
+        (json!({"namespaceRestriction": {"enabled": "yes"}}), "namespaceRestriction/enabled"),
+        (json!({"natsAddr": ["nats://n:4222"]}), "natsAddr"),
+        (json!({"dynamo": {"ingress": {"enabled": "on"}}}), "dynamo/ingress/enabled"),
+        (json!({"kubernetesClusterDomain": ""}), "kubernetesClusterDomain"),
+    ] {
+        refused(&helm, &values, &["schema", path]);
+    }
+}
+
+#[test]
+fn a_wrong_type_of_the_switch_itself_is_refused() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let output =
+        helm.template(&platform(), RELEASE, NAMESPACE, &json!({"dynamo-operator": {"enabled": "maybe"}}));
+    assert!(!output.ok && output.stderr.contains("enabled"), "{}", output.stderr);
+}

@@ -1,0 +1,18 @@
+//! What the charts install, rendered by the real Helm (charts.md sections 1 to 13).
+//! Must not need a cluster or a network; without Helm the tests say so and fail only in CI.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking; clippy exempts only the tests"
+)]
+
+mod arguments;
+mod failures;
+mod files;
+mod helm;
+mod names;
+mod notes;
+mod recorded;
+mod rights;
+mod values;

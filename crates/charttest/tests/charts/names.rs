@@ -1,0 +1,172 @@
+//! Names, namespaces and labels of what is installed (charts.md sections 2, 6, 7).
+//! Must not look at flags or rules.
+
+use serde_json::json;
+
+use crate::helm::{FULLNAME, Helm, NAMESPACE, Objects, RELEASE, operator, text};
+use crate::or_skip;
+
+#[test]
+fn a_default_install_makes_exactly_these_objects() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let expected = [
+        "ClusterRole dynamo-platform-dynamo-operator-dgdr-profiling",
+        "ClusterRole dynamo-platform-dynamo-operator-epp",
+        "ClusterRole dynamo-platform-dynamo-operator-leader-election-role",
+        "ClusterRole dynamo-platform-dynamo-operator-manager-role",
+        "ClusterRole dynamo-platform-dynamo-operator-planner",
+        "ClusterRoleBinding dynamo-platform-dynamo-operator-leader-election-rolebinding",
+        "ClusterRoleBinding dynamo-platform-dynamo-operator-manager-rolebinding",
+        "Deployment dynamo-platform-dynamo-operator-controller-manager",
+        "Secret dynamo-deployment-env",
+        "ServiceAccount dynamo-platform-dynamo-operator-component",
+        "ServiceAccount dynamo-platform-dynamo-operator-controller-manager",
+    ];
+    assert_eq!(helm.operator(&json!({})).list(), expected);
+}
+
+#[test]
+fn a_restricted_install_makes_nothing_cluster_scoped() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let expected = [
+        "Deployment dynamo-platform-dynamo-operator-controller-manager",
+        "Role dgdr-profiling-job",
+        "Role dynamo-platform-dynamo-operator-leader-election-role",
+        "Role dynamo-platform-dynamo-operator-manager-role",
+        "Role epp-role",
+        "Role planner-role",
+        "RoleBinding dgdr-profiling-job",
+        "RoleBinding dynamo-platform-dynamo-operator-leader-election-rolebinding",
+        "RoleBinding dynamo-platform-dynamo-operator-manager-rolebinding",
+        "RoleBinding epp-binding",
+        "RoleBinding planner-binding",
+        "Secret dynamo-deployment-env",
+        "ServiceAccount dgdr-profiling-job",
+        "ServiceAccount dynamo-platform-dynamo-operator-component",
+        "ServiceAccount dynamo-platform-dynamo-operator-controller-manager",
+        "ServiceAccount epp-serviceaccount",
+        "ServiceAccount planner-serviceaccount",
+    ];
+    let objects = helm.operator(&json!({"namespaceRestriction": {"enabled": true}}));
+    assert_eq!(objects.list(), expected);
+}
+
+#[test]
+fn the_deployment_and_the_accounts_land_in_the_release_namespace_by_naming_none() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for values in [json!({}), json!({"namespaceRestriction": {"enabled": true, "targetNamespace": "tenant"}})]
+    {
+        let objects = helm.operator(&values);
+        for (kind, suffix) in [
+            ("Deployment", "controller-manager"),
+            ("ServiceAccount", "controller-manager"),
+            ("ServiceAccount", "component"),
+        ] {
+            let object = objects.get(kind, &format!("{FULLNAME}-{suffix}"));
+            assert!(object["metadata"].get("namespace").is_none(), "{kind} {suffix} with {values}");
+        }
+    }
+}
+
+#[test]
+fn restricted_roles_are_in_the_served_namespace_and_bind_the_account_of_the_release() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let objects =
+        helm.operator(&json!({"namespaceRestriction": {"enabled": true, "targetNamespace": "tenant"}}));
+    for object in objects.0.iter().filter(|object| text(&object["kind"]).starts_with("Role")) {
+        assert_eq!(object["metadata"]["namespace"], "tenant", "{object}");
+    }
+    let account = |binding: &str| objects.get("RoleBinding", binding)["subjects"][0].clone();
+    for part in ["manager", "leader-election"] {
+        let subject = account(&format!("{FULLNAME}-{part}-rolebinding"));
+        assert_eq!(
+            subject,
+            json!({"kind": "ServiceAccount", "name": format!("{FULLNAME}-controller-manager"), "namespace": NAMESPACE})
+        );
+    }
+    for (binding, name) in [
+        ("planner-binding", "planner-serviceaccount"),
+        ("epp-binding", "epp-serviceaccount"),
+        ("dgdr-profiling-job", "dgdr-profiling-job"),
+    ] {
+        assert_eq!(account(binding), json!({"kind": "ServiceAccount", "name": name, "namespace": "tenant"}));
+        assert_eq!(objects.get("ServiceAccount", name)["metadata"]["namespace"], "tenant");
+    }
+}
+
+#[test]
+fn every_object_carries_the_chart_labels_and_the_pods_only_the_selector() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let version = env!("CARGO_PKG_VERSION");
+    for values in [json!({}), json!({"namespaceRestriction": {"enabled": true}})] {
+        let objects = helm.operator(&values);
+        for object in &objects.0 {
+            let labels = &object["metadata"]["labels"];
+            assert_eq!(labels["helm.sh/chart"], format!("dynamo-operator-{version}"), "{object}");
+            assert_eq!(labels["app.kubernetes.io/name"], "dynamo-operator");
+            assert_eq!(labels["app.kubernetes.io/instance"], RELEASE);
+            assert_eq!(labels["app.kubernetes.io/version"], version);
+            assert_eq!(labels["app.kubernetes.io/managed-by"], "Helm");
+        }
+        let spec = &objects.deployment()["spec"];
+        let selector = json!({
+            "control-plane": "controller-manager",
+            "app.kubernetes.io/name": "dynamo-operator",
+            "app.kubernetes.io/instance": RELEASE,
+        });
+        assert_eq!(spec["selector"]["matchLabels"], selector);
+        assert_eq!(spec["template"]["metadata"]["labels"], selector);
+    }
+}
+
+/// The prefix of all names, taken from the Deployment.
+fn prefix(objects: &Objects) -> String {
+    let name = text(&objects.deployment()["metadata"]["name"]).to_owned();
+    name.strip_suffix("-controller-manager").expect("the suffix of the contract").to_owned()
+}
+
+#[test]
+fn the_name_prefix_follows_release_and_overrides_and_is_cut_to_63() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let of = |release: &str, values: serde_json::Value| {
+        prefix(&helm.objects(release, "team", &json!({"dynamo-operator": values})))
+    };
+    assert_eq!(of("plat", json!({})), "plat-dynamo-operator");
+    assert_eq!(of("my-dynamo-operator", json!({})), "my-dynamo-operator");
+    assert_eq!(of("plat", json!({"nameOverride": "dyn-op"})), "plat-dyn-op");
+    assert_eq!(of("plat", json!({"fullnameOverride": "the-operator"})), "the-operator");
+    assert_eq!(of("plat", json!({"fullnameOverride": "a".repeat(70)})), "a".repeat(63));
+    assert_eq!(of(&"r".repeat(53), json!({})), format!("{}-dynamo-op", "r".repeat(53)));
+    let cut_at_dash = format!("{}-{}", "a".repeat(62), "b".repeat(8));
+    assert_eq!(of("plat", json!({"fullnameOverride": cut_at_dash})), "a".repeat(62));
+}
+
+#[test]
+fn role_flags_name_roles_that_exist_whatever_the_release_is_called() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for (release, values) in [("x", json!({})), ("y", json!({"dynamo-operator": {"nameOverride": "n"}}))] {
+        let objects = helm.objects(release, "team", &values);
+        for part in ["planner", "epp", "dgdr-profiling"] {
+            let name = objects.flag(&format!("{part}-cluster-role-name")).expect("the flag is passed");
+            objects.get("ClusterRole", &name);
+        }
+        for object in objects.0.iter().filter(|object| object["kind"] == "ClusterRoleBinding") {
+            objects.get("ClusterRole", text(&object["roleRef"]["name"]));
+            objects.get("ServiceAccount", text(&object["subjects"][0]["name"]));
+        }
+        objects.get("ServiceAccount", text(&objects.pod()["serviceAccountName"]));
+    }
+}
+
+#[test]
+fn the_operator_chart_renders_alone() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let alone = Objects::parse(&helm.template(&operator(), RELEASE, NAMESPACE, &json!({})));
+    assert_eq!(alone.list(), helm.operator(&json!({})).list());
+}
+
+#[test]
+fn a_disabled_operator_leaves_nothing() {
+    let helm = or_skip!(Helm::find(), "helm");
+    assert_eq!(helm.operator(&json!({"enabled": false})).list(), Vec::<String>::new());
+}

@@ -1,0 +1,87 @@
+//! What Helm prints after an install (charts.md sections 3 and 12).
+//! Must not need a cluster: Helm prints notes only after an install, so a copy of the chart renders them into an object.
+
+use serde_json::{Value, json};
+
+use crate::helm::{Helm, NAMESPACE, Objects, RELEASE, copy, platform, text};
+use crate::or_skip;
+
+fn notes(helm: &Helm, values: &Value) -> String {
+    let dir = tempfile::tempdir().expect("a folder");
+    let chart = dir.path().join("platform");
+    copy(&platform(), &chart);
+    let notes = std::fs::read_to_string(chart.join("templates/NOTES.txt")).expect("the notes");
+    let wrapped = format!(
+        "{{{{- define \"notes\" -}}}}{notes}{{{{- end -}}}}\nkind: Notes\nmetadata: {{name: notes}}\n\
+         text: {{{{ include \"notes\" . | toJson }}}}\n"
+    );
+    std::fs::write(chart.join("templates/notes.yaml"), wrapped).expect("the notes are wrapped");
+    let objects = Objects::parse(&helm.template(&chart, RELEASE, NAMESPACE, values));
+    text(&objects.get("Notes", "notes")["text"]).to_owned()
+}
+
+#[test]
+fn the_notes_say_what_was_installed_and_what_to_do_next() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let notes = notes(&helm, &json!({"dynamo-operator": {"natsAddr": "nats://n:4222"}}));
+    for words in [
+        "release dynamo-platform in namespace dynamo-system",
+        "Deployment dynamo-platform-dynamo-operator-controller-manager",
+        "all namespaces",
+        "nats://n:4222",
+        "no address (set dynamo-operator.etcdAddr)",
+        "kubectl -n dynamo-system rollout status",
+        "kubectl -n NAMESPACE apply -f GRAPH.yaml",
+        "get dynamographdeployments -w",
+    ] {
+        assert!(notes.contains(words), "{words:?} is missing in:\n{notes}");
+    }
+    assert!(!notes.contains("Warnings:"), "{notes}");
+}
+
+#[test]
+fn the_notes_name_the_served_namespace() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let values =
+        json!({"dynamo-operator": {"namespaceRestriction": {"enabled": true, "targetNamespace": "tenant"}}});
+    assert!(notes(&helm, &values).contains("namespace tenant only"));
+}
+
+#[test]
+fn a_disabled_operator_is_said_so() {
+    let helm = or_skip!(Helm::find(), "helm");
+    assert!(notes(&helm, &json!({"dynamo-operator": {"enabled": false}})).contains("nothing was installed"));
+}
+
+#[test]
+fn values_without_effect_are_named() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for (values, words) in [
+        (json!({"nats": {"enabled": true}}), "nats.enabled: a bundled nats is not in this version"),
+        (json!({"kai-scheduler": {"enabled": true}}), "kai-scheduler.enabled: a bundled kai-scheduler"),
+        (
+            json!({"dynamo-operator": {"nats": {"enabled": true}}}),
+            "dynamo-operator.nats.enabled: not in this version",
+        ),
+        (json!({"dynamo-operator": {"checkpoint": {"enabled": true}}}), "dynamo-operator.checkpoint.enabled"),
+        (
+            json!({"dynamo-operator": {"dynamo": {"dockerRegistry": {"useKubernetesSecret": true}}}}),
+            "dynamo-operator.dynamo.dockerRegistry.useKubernetesSecret: not in this version",
+        ),
+        (json!({"natsAddr": "nats://n:4222"}), "the key is dynamo-operator.natsAddr"),
+        (json!({"mpiRun": {"secretName": "x"}}), "the key is dynamo-operator.dynamo.mpiRun"),
+        (
+            json!({"dynamo-operator": {"dynamo": {"mpiRun": {"secretName": ""}}}}),
+            "the operator does not start without it",
+        ),
+        (json!({"dynamo-operator": {"discoveryBackend": "etcd"}}), "dynamo-operator.etcdAddr is empty"),
+    ] {
+        let notes = notes(&helm, &values);
+        assert!(
+            notes.contains("Warnings:") && notes.contains(words),
+            "{values}: {words:?} is missing in:\n{notes}"
+        );
+    }
+    let quiet = json!({"nats": {"enabled": false}, "etcd": null, "grove": {"x": 1}});
+    assert!(!notes(&helm, &quiet).contains("Warnings:"));
+}

@@ -1,0 +1,233 @@
+//! Versions of the pinned tools and how each is built.
+//! Must not download anything but Go modules and crates, with the ordinary clients.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::progress::Progress;
+use crate::{Error, Result, files, process};
+
+/// A tool this project builds for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tool {
+    /// API server, controller manager, scheduler, kubelet, kube-proxy and kubectl.
+    Kubernetes,
+    /// The API server's store.
+    Etcd,
+    /// Chart installer.
+    Helm,
+    /// Cluster DNS server.
+    Coredns,
+    /// The program of a pod's sandbox container.
+    Pause,
+    /// Licences and sources of dependencies.
+    CargoDeny,
+}
+
+const KUBERNETES: &[&str] =
+    &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"];
+
+impl Tool {
+    /// Every tool, in the order in which they are built.
+    pub const ALL: [Self; 6] =
+        [Self::Kubernetes, Self::Etcd, Self::Helm, Self::Coredns, Self::Pause, Self::CargoDeny];
+
+    /// Name in the cache and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "kubernetes",
+            Self::Etcd => "etcd",
+            Self::Helm => "helm",
+            Self::Coredns => "coredns",
+            Self::Pause => "pause",
+            Self::CargoDeny => "cargo-deny",
+        }
+    }
+
+    /// The pinned version.
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "v1.34.4",
+            Self::Etcd => "v3.6.16",
+            Self::Helm => "v3.19.0",
+            Self::Coredns => "v1.12.4",
+            Self::Pause => "v1",
+            Self::CargoDeny => "0.20.2",
+        }
+    }
+
+    /// The programs that the tool consists of.
+    pub const fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Kubernetes => KUBERNETES,
+            Self::Etcd => &["etcd"],
+            Self::Helm => &["helm"],
+            Self::Coredns => &["coredns"],
+            Self::Pause => &["pause"],
+            Self::CargoDeny => &["cargo-deny"],
+        }
+    }
+}
+
+const ETCD_MAIN: &str = r#"package main
+
+import (
+	"os"
+
+	"go.etcd.io/etcd/server/v3/etcdmain"
+)
+
+func main() { etcdmain.Main(os.Args) }
+"#;
+
+// Holds a pod's namespaces open and, where a pod shares its process namespace, reaps its orphans.
+const PAUSE_MAIN: &str = r#"package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGCHLD)
+	for received := range signals {
+		if received != syscall.SIGCHLD {
+			return
+		}
+		for {
+			if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
+				break
+			}
+		}
+	}
+}
+"#;
+
+pub(super) fn run(tool: Tool, work: &Path, out: &Path, log: &Path, progress: &Progress) -> Result<()> {
+    let build = Build { work, out, log, progress };
+    let version = tool.version();
+    match tool {
+        Tool::Kubernetes => build.kubernetes(version),
+        Tool::Etcd => build.main_package("etcd", ETCD_MAIN, &[&format!("go.etcd.io/etcd/server/v3@{version}")]),
+        Tool::Helm => build.install(
+            &format!("helm.sh/helm/v3/cmd/helm@{version}"),
+            &format!("-X helm.sh/helm/v3/internal/version.version={version}"),
+        ),
+        Tool::Coredns => build.install(&format!("github.com/coredns/coredns@{version}"), ""),
+        Tool::Pause => build.main_package("pause", PAUSE_MAIN, &[]),
+        Tool::CargoDeny => build.crate_binary("cargo-deny", version),
+    }
+}
+
+struct Build<'a> {
+    work: &'a Path,
+    out: &'a Path,
+    log: &'a Path,
+    progress: &'a Progress,
+}
+
+#[derive(Deserialize)]
+struct Download {
+    #[serde(rename = "GoMod")]
+    go_mod: String,
+}
+
+#[derive(Deserialize)]
+struct GoMod {
+    #[serde(rename = "Replace", default)]
+    replace: Vec<Replace>,
+}
+
+#[derive(Deserialize)]
+struct Replace {
+    #[serde(rename = "Old")]
+    old: Module,
+}
+
+#[derive(Deserialize)]
+struct Module {
+    #[serde(rename = "Path")]
+    path: String,
+}
+
+impl Build<'_> {
+    fn go(&self) -> Result<Command> {
+        let program = process::require("go", "install Go 1.24 or newer; the pinned tools are built from Go modules")?;
+        let mut command = Command::new(program);
+        command.current_dir(self.work).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=mod").env("GOWORK", "off");
+        Ok(command)
+    }
+
+    fn step(&self, command: &mut Command, what: &str) -> Result<()> {
+        process::run_logged(command, what, self.log, self.progress)
+    }
+
+    /// `k8s.io/kubernetes` takes its staging modules from its own tree by replace directives, which do not reach
+    /// modules that require it: here each is replaced by the published module of the same release.
+    fn kubernetes(&self, version: &str) -> Result<()> {
+        let module = format!("k8s.io/kubernetes@{version}");
+        let text = process::output(self.go()?.args(["mod", "download", "-json", &module]), "go mod download")?;
+        let download: Download = serde_json::from_str(&text).map_err(|e| Error::parse("go mod download", e))?;
+        let text = process::output(self.go()?.args(["mod", "edit", "-json", &download.go_mod]), "go mod edit")?;
+        let upstream: GoMod = serde_json::from_str(&text).map_err(|e| Error::parse(&download.go_mod, e))?;
+        let staging = version.replacen("v1.", "v0.", 1);
+        self.step(self.go()?.args(["mod", "init", "devkit.local/kubernetes"]), "go mod init")?;
+        let mut edit = self.go()?;
+        edit.args(["mod", "edit", &format!("-require={module}")]);
+        for Replace { old: Module { path } } in upstream.replace {
+            edit.arg(format!("-replace={path}={path}@{staging}"));
+        }
+        self.step(&mut edit, "go mod edit")?;
+        let packages: Vec<String> =
+            KUBERNETES.iter().map(|program| format!("k8s.io/kubernetes/cmd/{program}")).collect();
+        let imports: String = packages.iter().map(|package| format!("import _ \"{package}\"\n")).collect();
+        files::write(&self.work.join("tools.go"), format!("//go:build tools\n\npackage tools\n\n{imports}"))?;
+        self.step(self.go()?.args(["mod", "tidy"]), "go mod tidy")?;
+        let minor = version.split('.').nth(1).unwrap_or_default();
+        let at = "k8s.io/component-base/version";
+        let flags =
+            format!("-s -w -X {at}.gitVersion={version} -X {at}.gitMajor=1 -X {at}.gitMinor={minor}");
+        let target = format!("{}/", self.out.join("bin").display());
+        self.step(
+            self.go()?.args(["build", "-trimpath", "-ldflags", &flags, "-o", &target]).args(&packages),
+            "go build of Kubernetes",
+        )
+    }
+
+    /// A main package of a few lines around modules that `go install` refuses or that need none.
+    fn main_package(&self, name: &str, source: &str, modules: &[&str]) -> Result<()> {
+        self.step(self.go()?.args(["mod", "init", &format!("devkit.local/{name}")]), "go mod init")?;
+        files::write(&self.work.join("main.go"), source)?;
+        if !modules.is_empty() {
+            self.step(self.go()?.arg("get").args(modules), "go get")?;
+            self.step(self.go()?.args(["mod", "tidy"]), "go mod tidy")?;
+        }
+        let target = self.out.join("bin").join(name);
+        self.step(
+            self.go()?.args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]).arg(target).arg("."),
+            &format!("go build of {name}"),
+        )
+    }
+
+    fn install(&self, package: &str, flags: &str) -> Result<()> {
+        self.step(
+            self.go()?
+                .env("GOBIN", self.out.join("bin"))
+                .args(["install", "-trimpath", "-ldflags", &format!("-s -w {flags}"), package]),
+            &format!("go install of {package}"),
+        )
+    }
+
+    fn crate_binary(&self, name: &str, version: &str) -> Result<()> {
+        let cargo = process::require("cargo", "install Rust; rust-toolchain.toml names the version")?;
+        let mut command = Command::new(cargo);
+        // The tool's build must not land in the target folder of the workspace.
+        command.env("CARGO_TARGET_DIR", self.work.join("target")).args(["install", "--locked", "--root"]);
+        command.arg(self.out).args(["--version", version, name]);
+        self.step(&mut command, &format!("cargo install of {name}"))
+    }
+}

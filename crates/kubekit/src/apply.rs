@@ -1,0 +1,269 @@
+//! The one place that writes objects: ownership guard, comparison on owned fields, server-side apply.
+//! It never adopts what belongs to somebody else and never writes when nothing differs.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use serde_json::Value;
+use tracing::info;
+
+use crate::{
+    Object,
+    cache::{Cache, controller_of},
+    diff,
+    metrics::ReconcileMetrics,
+};
+
+/// Annotation with the hash of what was last applied: it tells that a field was taken out of the desired object,
+/// which a comparison with the live object cannot see. The reference keeps its own hash under the same key
+/// (`workload.md` section 5).
+pub const LAST_APPLIED_HASH: &str = "nvidia.com/last-applied-hash";
+
+/// A resource version that no live object has: an apply that carries it can create but never change.
+const CREATE_ONLY: &str = "1";
+
+/// What an apply did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Created,
+    Updated,
+    Unchanged,
+}
+
+/// The object as the API server has it now, and what was done.
+#[derive(Debug, Clone)]
+pub struct Applied<K> {
+    pub object: Arc<K>,
+    pub outcome: Outcome,
+}
+
+/// Why an object could not be applied or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The name is taken by an object that this owner does not control. Nothing was changed.
+    #[error(
+        "{kind} {namespace}/{name} already exists and {holder}; it is left untouched: delete or rename it, or rename \
+         the graph or service"
+    )]
+    Foreign { kind: String, namespace: String, name: String, holder: String },
+    /// The object still goes away; its successor is made when it is gone.
+    #[error("{kind} {namespace}/{name} is being deleted; it is made again when it is gone")]
+    Terminating { kind: String, namespace: String, name: String },
+    /// The API server did not take the request.
+    #[error("cannot {verb} {kind} {namespace}/{name}")]
+    Api { verb: &'static str, kind: String, namespace: String, name: String, source: Box<kube::Error> },
+    /// The object cannot be written as JSON.
+    #[error("cannot encode {kind} {name}")]
+    Encode { kind: String, name: String, source: serde_json::Error },
+}
+
+/// What happens next after an error (`style.md` section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Nothing helps until somebody changes an object.
+    Invalid,
+    /// Something else must happen first; a watch tells when.
+    Waiting,
+    /// Trying again may help.
+    Transient,
+}
+
+impl ApplyError {
+    /// What happens next.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Foreign { .. } | Self::Encode { .. } => Class::Invalid,
+            Self::Terminating { .. } => Class::Waiting,
+            Self::Api { source, .. } => match &**source {
+                kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 413 | 422) => Class::Invalid,
+                _ => Class::Transient,
+            },
+        }
+    }
+
+    /// A short fixed word for metrics.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match (self, self.class()) {
+            (Self::Foreign { .. }, _) => "foreign_object",
+            (Self::Terminating { .. }, _) => "terminating_object",
+            (Self::Encode { .. }, _) => "encode",
+            (Self::Api { .. }, Class::Invalid) => "api_refused",
+            (Self::Api { .. }, _) => "api_unavailable",
+        }
+    }
+}
+
+/// Applies objects on behalf of owners under one field manager.
+#[derive(Clone)]
+pub struct Applier {
+    client: Client,
+    manager: &'static str,
+    metrics: ReconcileMetrics,
+}
+
+impl std::fmt::Debug for Applier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Applier").field("manager", &self.manager).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    kind: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl Target<'_> {
+    fn api(&self, verb: &'static str) -> impl FnOnce(kube::Error) -> ApplyError {
+        let (kind, namespace, name) = (self.kind.to_owned(), self.namespace.to_owned(), self.name.to_owned());
+        move |source| ApplyError::Api { verb, kind, namespace, name, source: Box::new(source) }
+    }
+
+    fn foreign(&self, holder: String) -> ApplyError {
+        ApplyError::Foreign {
+            kind: self.kind.to_owned(),
+            namespace: self.namespace.to_owned(),
+            name: self.name.to_owned(),
+            holder,
+        }
+    }
+
+    fn terminating(&self) -> ApplyError {
+        ApplyError::Terminating {
+            kind: self.kind.to_owned(),
+            namespace: self.namespace.to_owned(),
+            name: self.name.to_owned(),
+        }
+    }
+}
+
+impl Applier {
+    /// `manager` names the controller in `managedFields`; it must not change between versions or replicas.
+    #[must_use]
+    pub fn new(client: Client, manager: &'static str, metrics: ReconcileMetrics) -> Self {
+        Self { client, manager, metrics }
+    }
+
+    /// The client that the writes go through.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Makes the API server hold `desired`, controlled by `owner`.
+    ///
+    /// Guarantees: an object that another owner (or nobody) controls is not touched; an object whose owned fields
+    /// already match costs no request; the write is bound to the UID that was looked at.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn apply<K: Object>(
+        &self,
+        cache: &Cache<K>,
+        mut desired: K,
+        owner: &OwnerReference,
+    ) -> Result<Applied<K>, ApplyError> {
+        let kind = K::kind(&()).into_owned();
+        let (namespace, name) = crate::key_of(&desired);
+        let target = Target { kind: &kind, namespace: &namespace, name: &name };
+        let encode = |source| ApplyError::Encode { kind: kind.clone(), name: name.clone(), source };
+
+        desired.meta_mut().owner_references = Some(vec![owner.clone()]);
+        let hash = diff::content_hash(&serde_json::to_value(&desired).map_err(encode)?);
+        desired
+            .meta_mut()
+            .annotations
+            .get_or_insert_default()
+            .insert(LAST_APPLIED_HASH.to_owned(), hash.clone());
+        let body = serde_json::to_value(&desired).map_err(encode)?;
+
+        let live = match cache.get(&namespace, &name) {
+            Some(live) => live,
+            None => match self.create(cache, &target, &body).await? {
+                Some(created) => {
+                    self.metrics.applied(&kind, "created");
+                    info!(%kind, %namespace, %name, "created");
+                    return Ok(Applied { object: created, outcome: Outcome::Created });
+                }
+                // The name is taken although the watch does not show it: it is either foreign or newer than our view.
+                None => Arc::new(self.api::<K>(&namespace).get(&name).await.map_err(target.api("read"))?),
+            },
+        };
+        check_ownership(&target, &*live, owner)?;
+        if live.meta().deletion_timestamp.is_some() {
+            return Err(target.terminating());
+        }
+        let same_hash =
+            live.meta().annotations.as_ref().and_then(|a| a.get(LAST_APPLIED_HASH)) == Some(&hash);
+        let difference = diff::first_difference(&body, &serde_json::to_value(&*live).map_err(encode)?);
+        if same_hash && difference.is_none() {
+            self.metrics.applied(&kind, "unchanged");
+            return Ok(Applied { object: live, outcome: Outcome::Unchanged });
+        }
+        let object = self.update(cache, &target, body, live.meta().uid.as_deref()).await?;
+        self.metrics.applied(&kind, "updated");
+        info!(%kind, %namespace, %name, first = difference.as_deref().unwrap_or("fields taken out"), "updated");
+        Ok(Applied { object, outcome: Outcome::Updated })
+    }
+
+    fn api<K: Object>(&self, namespace: &str) -> Api<K> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// `None` when the name is taken.
+    async fn create<K: Object>(
+        &self,
+        cache: &Cache<K>,
+        target: &Target<'_>,
+        body: &Value,
+    ) -> Result<Option<Arc<K>>, ApplyError> {
+        let mut body = body.clone();
+        body["metadata"]["resourceVersion"] = CREATE_ONLY.into();
+        match self.patch(target, &body).await {
+            Ok(created) => Ok(Some(cache.note_written(created))),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+            Err(source) => Err(target.api("create")(source)),
+        }
+    }
+
+    async fn update<K: Object>(
+        &self,
+        cache: &Cache<K>,
+        target: &Target<'_>,
+        mut body: Value,
+        uid: Option<&str>,
+    ) -> Result<Arc<K>, ApplyError> {
+        body["metadata"]["uid"] = uid.into();
+        let updated = self.patch(target, &body).await.map_err(target.api("update"))?;
+        Ok(cache.note_written(updated))
+    }
+
+    async fn patch<K: Object>(&self, target: &Target<'_>, body: &Value) -> Result<K, kube::Error> {
+        let params = PatchParams::apply(self.manager).force();
+        let mut object: K =
+            self.api(target.namespace).patch(target.name, &params, &Patch::Apply(body)).await?;
+        object.meta_mut().managed_fields = None;
+        Ok(object)
+    }
+}
+
+fn check_ownership<K: Object>(
+    target: &Target<'_>,
+    live: &K,
+    owner: &OwnerReference,
+) -> Result<(), ApplyError> {
+    match controller_of(live) {
+        Some(holder) if holder.uid == owner.uid => Ok(()),
+        // Left by a parent of the same name that is gone: the garbage collector is about to take it.
+        Some(holder) if holder.kind == owner.kind && holder.name == owner.name => Err(target.terminating()),
+        Some(holder) => Err(target.foreign(format!("belongs to {} {}", holder.kind, holder.name))),
+        None => Err(target.foreign("is controlled by nobody".to_owned())),
+    }
+}

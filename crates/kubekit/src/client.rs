@@ -1,0 +1,155 @@
+//! The client of a controller: bounded answers, no hidden retries, every write counted.
+//! Retrying belongs to the work queue, which does not hold a slot while it waits.
+
+use std::{sync::Arc, task, time::Duration};
+
+use futures::future::BoxFuture;
+use http::{Method, Request, Response};
+use kube::{Client, Config, client::Body, client::ClientBuilder};
+use tower::{BoxError, Layer, Service};
+
+use crate::metrics::ApiMetrics;
+
+/// How long the API server may take until the headers of an answer.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
+/// A client with a limit of [`ANSWER_LIMIT`] up to the response headers and a count of every request by verb and
+/// resource. Watches are not cut: their limit applies to the headers only.
+///
+/// # Errors
+/// When the TLS set-up or the credentials of `config` cannot be used.
+pub fn build(mut config: Config, metrics: Arc<ApiMetrics>) -> Result<Client, kube::Error> {
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Bounded { metrics }).build())
+}
+
+/// The messages of an error and its causes, joined by `: `, without repeating a cause that its parent already shows.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let message = cause.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[derive(Clone)]
+struct Bounded {
+    metrics: Arc<ApiMetrics>,
+}
+
+impl<S> Layer<S> for Bounded {
+    type Service = BoundedService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BoundedService { inner, metrics: Arc::clone(&self.metrics) }
+    }
+}
+
+#[derive(Clone)]
+struct BoundedService<S> {
+    inner: S,
+    metrics: Arc<ApiMetrics>,
+}
+
+impl<S, B> Service<Request<Body>> for BoundedService<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> task::Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let metrics = Arc::clone(&self.metrics);
+        let (verb, resource) = classify(request.method(), request.uri());
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = match tokio::time::timeout(ANSWER_LIMIT, answer).await {
+                Ok(answer) => answer.map_err(Into::into),
+                Err(_) => {
+                    Err(format!("no answer from the API server within {} s", ANSWER_LIMIT.as_secs()).into())
+                }
+            };
+            let code = answer.as_ref().map_or(0, |answer: &Response<B>| answer.status().as_u16());
+            metrics.count(verb, resource, code);
+            answer
+        })
+    }
+}
+
+/// The API verb and the resource (with subresource) of a request path.
+fn classify(method: &Method, uri: &http::Uri) -> (&'static str, String) {
+    let mut parts = uri.path().split('/').filter(|part| !part.is_empty());
+    match parts.next() {
+        Some("api") => drop(parts.next()),
+        Some("apis") => {
+            parts.next();
+            parts.next();
+        }
+        _ => return (verb(method, uri, true), "none".to_owned()),
+    }
+    let mut parts: Vec<&str> = parts.collect();
+    if parts.first() == Some(&"namespaces") && parts.len() > 2 {
+        parts.drain(..2);
+    }
+    let resource = match parts[..] {
+        [resource, _, subresource, ..] => format!("{resource}/{subresource}"),
+        [resource, ..] => resource.to_owned(),
+        [] => "none".to_owned(),
+    };
+    (verb(method, uri, parts.len() > 1), resource)
+}
+
+fn verb(method: &Method, uri: &http::Uri, named: bool) -> &'static str {
+    let watch = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
+    match (method.as_str(), named) {
+        ("GET", _) if watch => "watch",
+        ("GET", true) => "get",
+        ("GET", false) => "list",
+        ("POST", _) => "create",
+        ("PUT", _) => "update",
+        ("PATCH", _) => "patch",
+        ("DELETE", _) => "delete",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_classified_by_verb_and_resource() {
+        let of = |method: Method, uri: &str| {
+            let (verb, resource) = classify(&method, &uri.parse().unwrap());
+            format!("{verb} {resource}")
+        };
+        assert_eq!(of(Method::GET, "/api/v1/pods?watch=true"), "watch pods");
+        assert_eq!(of(Method::GET, "/api/v1/namespaces/a/pods?limit=500"), "list pods");
+        assert_eq!(of(Method::GET, "/api/v1/namespaces/a"), "get namespaces");
+        assert_eq!(
+            of(Method::PATCH, "/apis/apps/v1/namespaces/a/deployments/b?force=true"),
+            "patch deployments"
+        );
+        assert_eq!(
+            of(Method::PATCH, "/apis/nvidia.com/v1alpha1/namespaces/a/dynamographdeployments/b/status"),
+            "patch dynamographdeployments/status"
+        );
+        assert_eq!(of(Method::GET, "/readyz"), "get none");
+    }
+}

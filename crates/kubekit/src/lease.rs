@@ -1,0 +1,201 @@
+//! Leader election on a coordination/v1 Lease, as the Kubernetes client libraries do it.
+//! Expiry is judged by what this process saw and when, never by the clock of the holder.
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+/// Times of the protocol; the defaults are those of the reference (`operator-process.md` section 4).
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How long a lease holds after the last renewal.
+    pub duration: Duration,
+    /// How long the holder tries to renew before it gives up.
+    pub renew_deadline: Duration,
+    /// Pause between two tries.
+    pub retry: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A candidate for one lease.
+#[derive(Debug)]
+pub struct Candidate {
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    timing: Timing,
+    /// The last holder and renewal seen, and when this process first saw that pair.
+    seen: Option<(Observation, Instant)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Observation {
+    holder: Option<String>,
+    version: Option<String>,
+}
+
+/// The lease could not be renewed in time; somebody else may hold it now.
+#[derive(Debug, thiserror::Error)]
+#[error("leadership lost: lease {name} could not be renewed within {} s", deadline.as_secs())]
+pub struct Lost {
+    name: String,
+    deadline: Duration,
+}
+
+impl Candidate {
+    /// `identity` must be unique among the replicas: the pod's name and something random.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, name: &str, identity: String, timing: Timing) -> Self {
+        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity, timing, seen: None }
+    }
+
+    /// Waits until this process holds the lease.
+    pub async fn acquire(&mut self) {
+        info!(lease = self.name, identity = self.identity, "waiting for leadership");
+        loop {
+            match self.try_hold().await {
+                Ok(true) => {
+                    info!(lease = self.name, "leading");
+                    return;
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    warn!(lease = self.name, error = %crate::client::chain(&error), "cannot take the lease yet");
+                }
+            }
+            tokio::time::sleep(crate::backoff::jittered(self.timing.retry)).await;
+        }
+    }
+
+    /// Renews the lease until that fails for longer than the renewal deadline.
+    pub async fn hold(&mut self) -> Lost {
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(self.timing.retry).await;
+            let left = self.timing.renew_deadline.saturating_sub(renewed.elapsed());
+            match tokio::time::timeout(left, self.try_hold()).await {
+                Ok(Ok(true)) => renewed = Instant::now(),
+                Ok(Ok(false)) => warn!(lease = self.name, "another replica holds the lease"),
+                Ok(Err(error)) => {
+                    warn!(lease = self.name, error = %crate::client::chain(&error), "cannot renew the lease");
+                }
+                Err(_) => {}
+            }
+            if renewed.elapsed() >= self.timing.renew_deadline {
+                return Lost { name: self.name.clone(), deadline: self.timing.renew_deadline };
+            }
+        }
+    }
+
+    /// Gives the lease back so that a successor need not wait for its end. Best effort, bounded to 5 s.
+    pub async fn release(&self) {
+        let release = async {
+            let lease = self.api.get(&self.name).await?;
+            if holder(&lease) != Some(self.identity.as_str()) {
+                return Ok(());
+            }
+            let patch = serde_json::json!({
+                "metadata": {"resourceVersion": lease.metadata.resource_version},
+                "spec": {"holderIdentity": "", "leaseDurationSeconds": 1},
+            });
+            self.api.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+            Ok::<_, kube::Error>(())
+        };
+        match tokio::time::timeout(Duration::from_secs(5), release).await {
+            Ok(Ok(())) => debug!(lease = self.name, "lease released"),
+            Ok(Err(error)) => warn!(lease = self.name, %error, "lease not released, it will run out"),
+            Err(_) => warn!(lease = self.name, "lease not released within 5 s, it will run out"),
+        }
+    }
+
+    async fn try_hold(&mut self) -> Result<bool, kube::Error> {
+        let Some(lease) = self.api.get_opt(&self.name).await? else {
+            let created = self.api.create(&PostParams::default(), &self.fresh()).await;
+            return match created {
+                Ok(_) => Ok(true),
+                Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+                Err(error) => Err(error),
+            };
+        };
+        let mine = holder(&lease) == Some(self.identity.as_str());
+        if !mine && !self.expired(&lease) {
+            return Ok(false);
+        }
+        let now = MicroTime(Timestamp::now());
+        let mut next = lease.clone();
+        let spec = next.spec.get_or_insert_default();
+        if !mine {
+            spec.acquire_time = Some(now.clone());
+            spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
+        }
+        spec.holder_identity = Some(self.identity.clone());
+        spec.lease_duration_seconds = i32::try_from(self.timing.duration.as_secs()).ok();
+        spec.renew_time = Some(now);
+        match self.api.replace(&self.name, &PostParams::default(), &next).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn fresh(&self) -> Lease {
+        let now = MicroTime(Timestamp::now());
+        Lease {
+            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.identity.clone()),
+                lease_duration_seconds: i32::try_from(self.timing.duration.as_secs()).ok(),
+                acquire_time: Some(now.clone()),
+                renew_time: Some(now),
+                lease_transitions: Some(0),
+                ..LeaseSpec::default()
+            }),
+        }
+    }
+
+    fn expired(&mut self, lease: &Lease) -> bool {
+        let observation = Observation {
+            holder: holder(lease).map(ToOwned::to_owned),
+            version: lease.metadata.resource_version.clone(),
+        };
+        if observation.holder.as_deref().is_none_or(str::is_empty) {
+            return true;
+        }
+        match &self.seen {
+            Some((seen, since)) if *seen == observation => {
+                let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
+                let duration = seconds
+                    .and_then(|s| u64::try_from(s).ok())
+                    .map_or(self.timing.duration, Duration::from_secs);
+                since.elapsed() > duration
+            }
+            _ => {
+                self.seen = Some((observation, Instant::now()));
+                false
+            }
+        }
+    }
+}
+
+fn holder(lease: &Lease) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref()
+}

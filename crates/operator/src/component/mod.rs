@@ -1,0 +1,117 @@
+//! The controller of DynamoComponentDeployments on the plain path (`workload.md` section 4.2): one Deployment and one
+//! Service each. Five steps: dereference, validate, render, apply, status.
+
+mod apply;
+mod status;
+
+use std::sync::Arc;
+
+use dynamo_api::{labels, v1alpha1::DynamoComponentDeployment};
+use dynamo_kubekit::{
+    apply::{ApplyError, Class},
+    backoff::jittered,
+    cache::Roster,
+    client::chain,
+    finalizer,
+    metrics::{FailureLabels, Run},
+};
+use dynamo_render::{
+    component::{MergeError, build_objects},
+    validate,
+};
+use kube::runtime::controller::Action;
+use tracing::{debug, warn};
+
+use crate::{
+    context::Context,
+    graph::{PATIENCE, RESYNC, key},
+};
+
+const CONTROLLER: &str = "dynamocomponentdeployment";
+
+/// Why a component could not be reconciled.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Render(#[from] MergeError),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error("cannot report the status of the component")]
+    Status(#[source] ApplyError),
+}
+
+impl Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Render(_) => Class::Invalid,
+            Self::Apply(cause) | Self::Status(cause) => cause.class(),
+        }
+    }
+
+    fn category(&self) -> &'static str {
+        match self {
+            Self::Render(_) => "render",
+            Self::Apply(cause) | Self::Status(cause) => cause.category(),
+        }
+    }
+}
+
+/// One pass over one component.
+///
+/// # Errors
+/// See [`Error`]; what a person should see is in the status already when it returns.
+pub async fn reconcile(
+    entry: Arc<Roster<DynamoComponentDeployment>>,
+    ctx: Arc<Context>,
+) -> Result<Action, Error> {
+    let _run = Run::start(&ctx.metrics, CONTROLLER);
+    let (namespace, name) = key(&*entry);
+    let Some(dcd) = ctx.caches.components.get(&namespace, &name) else { return Ok(Action::await_change()) };
+    if dcd.metadata.deletion_timestamp.is_some() {
+        finalizer::release(&ctx.client, &*dcd, labels::FINALIZER).await?;
+        return Ok(Action::await_change());
+    }
+    let component = match validate::component(&dcd) {
+        Ok(component) => component,
+        Err(errors) => {
+            status::report(&ctx, &dcd, status::Outcome::Invalid(&errors)).await?;
+            return Ok(Action::requeue(jittered(RESYNC)));
+        }
+    };
+    let applied = match build_objects(&component, &ctx.config) {
+        Ok(objects) => apply::apply(&ctx, &dcd, objects).await.map_err(Error::Apply),
+        Err(error) => Err(Error::Render(error)),
+    };
+    match applied {
+        Ok(deployment) => {
+            status::report(&ctx, &dcd, status::Outcome::Applied(&deployment)).await?;
+            ctx.component_failures.reset(&(namespace, name));
+            Ok(Action::requeue(jittered(RESYNC)))
+        }
+        Err(error) => {
+            let failures = ctx.component_failures.count(&(namespace, name));
+            if error.class() == Class::Invalid || failures >= PATIENCE {
+                status::report(&ctx, &dcd, status::Outcome::Failed(&chain(&error))).await?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// When to try again, by what the error means; called once per failed pass.
+pub fn error_policy(
+    entry: Arc<Roster<DynamoComponentDeployment>>,
+    error: &Error,
+    ctx: Arc<Context>,
+) -> Action {
+    let (namespace, name) = key(&*entry);
+    let delay = ctx.component_failures.record((namespace.clone(), name.clone()));
+    if error.class() == Class::Waiting {
+        debug!(%namespace, %name, reason = %chain(error), "component waits");
+    } else {
+        let labels = FailureLabels { controller: CONTROLLER, category: error.category() };
+        ctx.metrics.failures.get_or_create(&labels).inc();
+        warn!(%namespace, %name, error = %chain(error), retry_in = ?delay, "component not reconciled");
+    }
+    Action::requeue(delay)
+}

@@ -1,0 +1,103 @@
+//! What every reconcile may use: caches, the applier, configuration, metrics and the event recorder.
+//! Shared and immutable but for the failure counts.
+
+use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
+use dynamo_kubekit::{apply::Applier, backoff::Failures, cache::Cache, metrics::ReconcileMetrics};
+use dynamo_render::OperatorConfig;
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ObjectReference, Service, ServiceAccount},
+        rbac::v1::{Role, RoleBinding},
+    },
+    apimachinery::pkg::apis::meta::v1::{OwnerReference, Time},
+    jiff::Timestamp,
+};
+use kube::{
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tracing::warn;
+
+/// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
+pub const FIELD_MANAGER: &str = "dynamo-operator";
+
+/// One cache per watched kind.
+#[derive(Debug, Clone)]
+pub struct Caches {
+    pub graphs: Cache<DynamoGraphDeployment>,
+    pub components: Cache<DynamoComponentDeployment>,
+    pub deployments: Cache<Deployment>,
+    pub services: Cache<Service>,
+    pub accounts: Cache<ServiceAccount>,
+    pub roles: Cache<Role>,
+    pub bindings: Cache<RoleBinding>,
+}
+
+/// Shared by all reconciles.
+pub struct Context {
+    pub client: Client,
+    pub applier: Applier,
+    pub caches: Caches,
+    pub config: OperatorConfig,
+    pub metrics: ReconcileMetrics,
+    pub graph_failures: Failures<(String, String)>,
+    pub component_failures: Failures<(String, String)>,
+    recorder: Recorder,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    #[must_use]
+    pub fn new(client: Client, caches: Caches, config: OperatorConfig, metrics: ReconcileMetrics) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
+        Self {
+            applier: Applier::new(client.clone(), FIELD_MANAGER, metrics.clone()),
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            caches,
+            config,
+            metrics,
+            graph_failures: Failures::default(),
+            component_failures: Failures::default(),
+        }
+    }
+
+    /// Publishes a warning about `object`. An event that cannot be written is logged, never an error.
+    pub async fn warn(&self, object: &ObjectReference, reason: &str, message: &str) {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.to_owned(),
+            note: Some(dynamo_kubekit::conditions::cut(message.to_owned(), 1000)),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, object).await {
+            warn!(reason, %error, "event not written");
+        }
+    }
+}
+
+/// The controlling owner reference to `parent`.
+pub fn owner_of<K: Resource<DynamicType = ()>>(parent: &K) -> OwnerReference {
+    OwnerReference {
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        name: parent.meta().name.clone().unwrap_or_default(),
+        uid: parent.meta().uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// The present time to the second, the resolution of the API.
+#[must_use]
+pub fn now() -> Time {
+    let second = Timestamp::now().as_second();
+    Time(Timestamp::from_second(second).unwrap_or_default())
+}

@@ -1,0 +1,124 @@
+//! The controller of DynamoGraphDeployments on the plain path (`workload.md` section 4): one component deployment per
+//! service and the account of its pods. Five steps: dereference, validate, render, apply, status.
+
+mod apply;
+mod status;
+
+use std::{sync::Arc, time::Duration};
+
+use dynamo_api::{labels, v1alpha1::DynamoGraphDeployment};
+use dynamo_kubekit::{
+    apply::{ApplyError, Class},
+    backoff::jittered,
+    cache::Roster,
+    client::chain,
+    finalizer,
+    metrics::{FailureLabels, Run},
+};
+use dynamo_render::{graph::build_objects, validate};
+use kube::{Resource, runtime::controller::Action};
+use tracing::{debug, warn};
+
+use crate::context::Context;
+
+const CONTROLLER: &str = "dynamographdeployment";
+/// A look without a trigger, against changes that a broken watch hid.
+pub(crate) const RESYNC: Duration = Duration::from_secs(600);
+/// Failures in a row after which something that may pass by itself is reported all the same.
+pub(crate) const PATIENCE: u32 = 3;
+
+/// Why a graph could not be reconciled, by the part that failed. The texts are those of `workload.md` section 12.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to reconcile K8s discovery resources")]
+    Discovery(#[source] ApplyError),
+    #[error("failed to reconcile Dynamo components deployments")]
+    Components(#[source] ApplyError),
+    #[error("failed to reconcile Dynamo components deployments: no multinode orchestrator available")]
+    NoOrchestrator,
+    #[error("cannot report the status of the graph")]
+    Status(#[source] ApplyError),
+    #[error("failed to handle the finalizer")]
+    Finalizer(#[source] ApplyError),
+}
+
+impl Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Discovery(cause)
+            | Self::Components(cause)
+            | Self::Status(cause)
+            | Self::Finalizer(cause) => cause.class(),
+            Self::NoOrchestrator => Class::Invalid,
+        }
+    }
+
+    fn category(&self) -> &'static str {
+        match self {
+            Self::Discovery(cause)
+            | Self::Components(cause)
+            | Self::Status(cause)
+            | Self::Finalizer(cause) => cause.category(),
+            Self::NoOrchestrator => "no_orchestrator",
+        }
+    }
+}
+
+/// One pass over one graph.
+///
+/// # Errors
+/// See [`Error`]; what a person should see is in the status already when it returns.
+pub async fn reconcile(
+    entry: Arc<Roster<DynamoGraphDeployment>>,
+    ctx: Arc<Context>,
+) -> Result<Action, Error> {
+    let _run = Run::start(&ctx.metrics, CONTROLLER);
+    let (namespace, name) = key(&*entry);
+    let Some(dgd) = ctx.caches.graphs.get(&namespace, &name) else { return Ok(Action::await_change()) };
+    if dgd.metadata.deletion_timestamp.is_some() {
+        finalizer::release(&ctx.client, &*dgd, labels::FINALIZER).await.map_err(Error::Finalizer)?;
+        return Ok(Action::await_change());
+    }
+    let graph = match validate::graph(&dgd, &ctx.config) {
+        Ok(graph) => graph,
+        Err(errors) => {
+            status::report(&ctx, &dgd, status::Outcome::Invalid(&errors)).await?;
+            return Ok(Action::requeue(jittered(RESYNC)));
+        }
+    };
+    let objects = build_objects(&graph, &ctx.config);
+    let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
+    match apply::apply(&ctx, &dgd, objects, needs_orchestrator).await {
+        Ok(applied) => {
+            status::report(&ctx, &dgd, status::Outcome::Applied(&applied.components)).await?;
+            ctx.graph_failures.reset(&(namespace, name));
+            Ok(Action::requeue(jittered(RESYNC)))
+        }
+        Err(error) => {
+            let failures = ctx.graph_failures.count(&(namespace, name));
+            if error.class() == Class::Invalid || failures >= PATIENCE {
+                status::report(&ctx, &dgd, status::Outcome::Failed(&chain(&error))).await?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// When to try again, by what the error means; called once per failed pass.
+pub fn error_policy(entry: Arc<Roster<DynamoGraphDeployment>>, error: &Error, ctx: Arc<Context>) -> Action {
+    let (namespace, name) = key(&*entry);
+    let delay = ctx.graph_failures.record((namespace.clone(), name.clone()));
+    if error.class() == Class::Waiting {
+        debug!(%namespace, %name, reason = %chain(error), "graph waits");
+    } else {
+        let labels = FailureLabels { controller: CONTROLLER, category: error.category() };
+        ctx.metrics.failures.get_or_create(&labels).inc();
+        warn!(%namespace, %name, error = %chain(error), retry_in = ?delay, "graph not reconciled");
+    }
+    Action::requeue(delay)
+}
+
+pub(crate) fn key<K: Resource>(entry: &K) -> (String, String) {
+    let meta = entry.meta();
+    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+}

@@ -1,0 +1,174 @@
+//! The status of a graph, computed from what its components report (`workload.md` section 12).
+//! One write at most, and only when something differs.
+
+use std::sync::Arc;
+
+use dynamo_api::{
+    conditions::{FALSE, TRUE, reason, state, types},
+    v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentStatus},
+};
+use dynamo_kubekit::{
+    conditions::{self, Wanted},
+    status,
+};
+use dynamo_render::FieldErrors;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::Resource;
+
+use super::Error;
+use crate::context::{Context, now};
+
+/// What a pass came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Outcome<'a> {
+    Invalid(&'a FieldErrors),
+    Failed(&'a str),
+    Applied(&'a [Arc<DynamoComponentDeployment>]),
+}
+
+pub(super) async fn report(
+    ctx: &Context,
+    dgd: &DynamoGraphDeployment,
+    outcome: Outcome<'_>,
+) -> Result<(), Error> {
+    let before = dgd.status.clone().unwrap_or_default();
+    let after = compute(&before, dgd.metadata.generation, outcome, now());
+    if after == before {
+        return Ok(());
+    }
+    let message = |status: &DynamoGraphDeploymentStatus| ready(&status.conditions).map(|c| c.message.clone());
+    if let Outcome::Invalid(_) = outcome
+        && message(&before) != message(&after)
+    {
+        let text = message(&after).unwrap_or_default();
+        ctx.warn(&dgd.object_ref(&()), reason::VALIDATION_FAILED, &text).await;
+    }
+    status::replace(&ctx.client, &ctx.caches.graphs, dgd, &after).await.map_err(Error::Status)
+}
+
+fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == types::READY)
+}
+
+fn compute(
+    before: &DynamoGraphDeploymentStatus,
+    generation: Option<i64>,
+    outcome: Outcome<'_>,
+    now: Time,
+) -> DynamoGraphDeploymentStatus {
+    let mut after = before.clone();
+    let (new_state, status, reason, message) = match outcome {
+        Outcome::Invalid(errors) => {
+            (state::FAILED, FALSE, reason::VALIDATION_FAILED, format!("Validation failed: {errors}"))
+        }
+        Outcome::Failed(chain) => (state::FAILED, FALSE, reason::RECONCILE_FAILED, chain.to_owned()),
+        Outcome::Applied(components) => {
+            after.services = components.iter().filter_map(|dcd| service_entry(dcd)).collect();
+            let waiting: Vec<String> = components.iter().filter_map(|dcd| not_ready(dcd)).collect();
+            if waiting.is_empty() {
+                (state::SUCCESSFUL, TRUE, reason::ALL_READY, "All resources are ready".to_owned())
+            } else {
+                let message = format!("Resources not ready: {}", waiting.join("; "));
+                (state::PENDING, FALSE, reason::SOME_NOT_READY, message)
+            }
+        }
+    };
+    after.state = Some(new_state.to_owned());
+    let wanted = Wanted { type_: types::READY, status, reason, message };
+    conditions::set(&mut after.conditions, wanted, generation, now);
+    after
+}
+
+fn service_entry(
+    dcd: &DynamoComponentDeployment,
+) -> Option<(String, dynamo_api::v1alpha1::ServiceReplicaStatus)> {
+    let service = dcd.status.as_ref()?.service.clone()?;
+    Some((dcd.spec.shared.service_name.clone()?, service))
+}
+
+/// Why a component is not ready; `None` when it is, on its newest generation.
+fn not_ready(dcd: &DynamoComponentDeployment) -> Option<String> {
+    let name = dcd.metadata.name.as_deref().unwrap_or_default();
+    let status = dcd.status.as_ref();
+    let observed = status.and_then(|status| status.observed_generation) >= dcd.metadata.generation;
+    let available = status
+        .and_then(|status| status.conditions.iter().find(|condition| condition.type_ == types::AVAILABLE));
+    if observed && available.is_some_and(|condition| condition.status == TRUE) {
+        return None;
+    }
+    let mut why = format!("{name}: Component deployment not ready - Available condition not true");
+    // Anything but plain waiting is what a person needs to read here.
+    if let Some(cause) = available.filter(|condition| condition.reason == reason::RECONCILING) {
+        why.push_str(&format!(" ({})", cause.message));
+    }
+    Some(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use dynamo_api::v1alpha1::{ComponentKind, DynamoComponentDeploymentStatus, ServiceReplicaStatus};
+
+    use super::*;
+
+    fn at(second: i64) -> Time {
+        Time(k8s_openapi::jiff::Timestamp::from_second(second).unwrap())
+    }
+
+    fn component(available: &str, observed: i64) -> Arc<DynamoComponentDeployment> {
+        let mut dcd = DynamoComponentDeployment::default();
+        dcd.metadata.name = Some("g-worker".into());
+        dcd.metadata.generation = Some(2);
+        dcd.spec.shared.service_name = Some("Worker".into());
+        let mut conditions = Vec::new();
+        let status = if available == "True" { TRUE } else { FALSE };
+        let wanted = Wanted {
+            type_: types::AVAILABLE,
+            status,
+            reason: reason::DEPLOYMENT_READY,
+            message: String::new(),
+        };
+        conditions::set(&mut conditions, wanted, Some(observed), at(0));
+        dcd.status = Some(DynamoComponentDeploymentStatus {
+            observed_generation: Some(observed),
+            conditions,
+            service: Some(ServiceReplicaStatus {
+                component_kind: ComponentKind::Deployment,
+                component_name: "g-worker".into(),
+                ..ServiceReplicaStatus::default()
+            }),
+            ..DynamoComponentDeploymentStatus::default()
+        });
+        Arc::new(dcd)
+    }
+
+    fn applied(components: &[Arc<DynamoComponentDeployment>]) -> DynamoGraphDeploymentStatus {
+        compute(&DynamoGraphDeploymentStatus::default(), Some(1), Outcome::Applied(components), at(1))
+    }
+
+    #[test]
+    fn a_graph_is_ready_only_on_the_newest_generation_of_every_component() {
+        assert_eq!(applied(&[component("True", 2)]).state.as_deref(), Some("successful"));
+        let stale = applied(&[component("True", 1)]);
+        assert_eq!(stale.state.as_deref(), Some("pending"));
+        assert_eq!(
+            stale.conditions[0].message,
+            "Resources not ready: g-worker: Component deployment not ready - Available condition not true"
+        );
+        assert!(stale.services.contains_key("Worker"));
+    }
+
+    #[test]
+    fn a_failed_pass_keeps_the_services_it_last_knew() {
+        let known = applied(&[component("True", 2)]);
+        let failed = compute(&known, Some(2), Outcome::Failed("boom"), at(2));
+        assert_eq!(failed.state.as_deref(), Some("failed"));
+        assert_eq!(failed.services, known.services);
+    }
+
+    #[test]
+    fn the_same_pass_twice_gives_the_same_status() {
+        let first = applied(&[component("True", 2)]);
+        let second = compute(&first, Some(1), Outcome::Applied(&[component("True", 2)]), at(9));
+        assert_eq!(first, second);
+    }
+}

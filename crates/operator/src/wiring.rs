@@ -1,0 +1,257 @@
+//! Every watch of the operator and what it wakes, on one screen.
+//!
+//! | watched | wakes | on |
+//! |---|---|---|
+//! | DynamoGraphDeployment | itself | any change but of its status |
+//! | DynamoComponentDeployment | itself | any change but of its status |
+//! | | its graph | any change, status included, and its end |
+//! | Deployment | its component | any change, status included, and its end |
+//! | Service | its component | any change and its end |
+//! | ServiceAccount, Role, RoleBinding | its graph | any change and its end |
+//!
+//! Nothing is reconciled here.
+
+use std::sync::Arc;
+
+use dynamo_api::{
+    labels,
+    v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment},
+};
+use dynamo_kubekit::{
+    Object,
+    cache::{Change, Feed, Roster, parent_reference, reference},
+    client::chain,
+};
+use futures::{
+    FutureExt, Stream, StreamExt, TryFuture,
+    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+    future::BoxFuture,
+};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Service, ServiceAccount},
+    rbac::v1::{Role, RoleBinding},
+};
+use kube::{
+    Client,
+    runtime::{
+        Config,
+        controller::{self, Action},
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use tokio::sync::watch;
+use tracing::{debug, error};
+
+use crate::{
+    component,
+    context::{Caches, Context},
+    graph,
+};
+
+/// Reconciles of one controller that run at once.
+const CONCURRENCY: u16 = 8;
+
+type Queue<K> = UnboundedReceiver<ObjectRef<Roster<K>>>;
+
+/// The watches, their caches, and the queues they fill.
+pub struct Wiring {
+    pub caches: Caches,
+    /// One endless task per watch; the process must end when one of them does.
+    pub feeds: Vec<BoxFuture<'static, ()>>,
+    graphs: Queue<DynamoGraphDeployment>,
+    components: Queue<DynamoComponentDeployment>,
+}
+
+impl std::fmt::Debug for Wiring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wiring").field("feeds", &self.feeds.len()).finish_non_exhaustive()
+    }
+}
+
+/// Sets up every watch in `namespace`, or everywhere.
+#[must_use]
+pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
+    let (graph_queue, graphs) = unbounded();
+    let (component_queue, components) = unbounded();
+    let everything = watcher::Config::default();
+    let of_graphs = everything.clone().labels(labels::GRAPH_NAME);
+    let of_operator = everything.clone().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
+
+    let mut graph_feed = feed::<DynamoGraphDeployment>(client, namespace, &everything);
+    wake_itself(&mut graph_feed, &graph_queue);
+    let mut component_feed = feed::<DynamoComponentDeployment>(client, namespace, &everything);
+    wake_itself(&mut component_feed, &component_queue);
+    wake_parent(&mut component_feed, &graph_queue);
+    let mut deployment_feed = feed::<Deployment>(client, namespace, &of_graphs);
+    wake_parent(&mut deployment_feed, &component_queue);
+    let mut service_feed = feed::<Service>(client, namespace, &of_graphs);
+    wake_parent(&mut service_feed, &component_queue);
+    let mut account_feed = feed::<ServiceAccount>(client, namespace, &of_operator);
+    wake_parent(&mut account_feed, &graph_queue);
+    let mut role_feed = feed::<Role>(client, namespace, &of_operator);
+    wake_parent(&mut role_feed, &graph_queue);
+    let mut binding_feed = feed::<RoleBinding>(client, namespace, &of_operator);
+    wake_parent(&mut binding_feed, &graph_queue);
+
+    Wiring {
+        caches: Caches {
+            graphs: graph_feed.cache(),
+            components: component_feed.cache(),
+            deployments: deployment_feed.cache(),
+            services: service_feed.cache(),
+            accounts: account_feed.cache(),
+            roles: role_feed.cache(),
+            bindings: binding_feed.cache(),
+        },
+        feeds: vec![
+            graph_feed.run().boxed(),
+            component_feed.run().boxed(),
+            deployment_feed.run().boxed(),
+            service_feed.run().boxed(),
+            account_feed.run().boxed(),
+            role_feed.run().boxed(),
+            binding_feed.run().boxed(),
+        ],
+        graphs,
+        components,
+    }
+}
+
+impl Wiring {
+    /// Runs both controllers until `stop` turns true; reconciles that run then are finished.
+    pub fn controllers(self, ctx: &Arc<Context>, stop: &watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+        let graphs = run(
+            "dynamographdeployment",
+            self.caches.graphs.roster(),
+            self.graphs,
+            stop.clone(),
+            ctx.clone(),
+            |entry, ctx| graph::reconcile(entry, ctx).boxed(),
+            graph::error_policy,
+        );
+        let components = run(
+            "dynamocomponentdeployment",
+            self.caches.components.roster(),
+            self.components,
+            stop.clone(),
+            ctx.clone(),
+            |entry, ctx| component::reconcile(entry, ctx).boxed(),
+            component::error_policy,
+        );
+        futures::future::join(graphs, components).map(drop).boxed()
+    }
+}
+
+impl Caches {
+    /// Resolves when every cache holds its first list.
+    ///
+    /// # Errors
+    /// When a watch ended before.
+    pub async fn wait_until_ready(&self) -> Result<(), kube::runtime::reflector::store::WriterDropped> {
+        // Destructured so that a new cache cannot be forgotten here.
+        let Self { graphs, components, deployments, services, accounts, roles, bindings } = self;
+        graphs.wait_until_ready().await?;
+        components.wait_until_ready().await?;
+        deployments.wait_until_ready().await?;
+        services.wait_until_ready().await?;
+        accounts.wait_until_ready().await?;
+        roles.wait_until_ready().await?;
+        bindings.wait_until_ready().await
+    }
+}
+
+fn feed<K: Object>(client: &Client, namespace: Option<&str>, config: &watcher::Config) -> Feed<K> {
+    Feed::new(client.clone(), namespace, config.clone(), |_| {})
+}
+
+/// Wakes the controller of `K` on everything a user or another controller may change, and not on a new status.
+fn wake_itself<K: Object>(feed: &mut Feed<K>, queue: &UnboundedSender<ObjectRef<Roster<K>>>) {
+    let queue = queue.clone();
+    feed.on_change(move |change| {
+        if let Change::Applied { now, before: Some(before) } = change
+            && same_but_for_status(&**now, &**before)
+        {
+            return;
+        }
+        send(&queue, reference(&**change.object()));
+    });
+}
+
+fn wake_parent<Parent: Object, Child: Object>(
+    feed: &mut Feed<Child>,
+    queue: &UnboundedSender<ObjectRef<Roster<Parent>>>,
+) {
+    let queue = queue.clone();
+    feed.on_change(move |change| {
+        if let Some(parent) = parent_reference::<Parent, Child>(&**change.object()) {
+            send(&queue, parent);
+        }
+        // A child that was taken from its parent leaves a gap there.
+        if let Change::Applied { before: Some(before), now } = change
+            && before.meta().owner_references != now.meta().owner_references
+            && let Some(parent) = parent_reference::<Parent, Child>(&**before)
+        {
+            send(&queue, parent);
+        }
+    });
+}
+
+fn send<K: Object>(queue: &UnboundedSender<ObjectRef<Roster<K>>>, target: ObjectRef<Roster<K>>) {
+    // The other end is gone only while the process shuts down.
+    let _ = queue.unbounded_send(target);
+}
+
+fn same_but_for_status<K: Object>(now: &K, before: &K) -> bool {
+    let (a, b) = (now.meta(), before.meta());
+    a.uid == b.uid
+        && a.generation == b.generation
+        && a.deletion_timestamp == b.deletion_timestamp
+        && a.labels == b.labels
+        && a.annotations == b.annotations
+        && a.finalizers == b.finalizers
+        && a.owner_references == b.owner_references
+}
+
+async fn run<K, Reconciled>(
+    name: &'static str,
+    roster: Store<Roster<K>>,
+    queue: Queue<K>,
+    mut stop: watch::Receiver<bool>,
+    ctx: Arc<Context>,
+    reconcile: impl FnMut(Arc<Roster<K>>, Arc<Context>) -> Reconciled,
+    policy: impl Fn(Arc<Roster<K>>, &Reconciled::Error, Arc<Context>) -> Action,
+) where
+    K: Object,
+    Reconciled: TryFuture<Ok = Action> + Unpin,
+    Reconciled::Error: std::error::Error + 'static,
+{
+    let stopped = async move {
+        // An error means that the process is going away, which is a stop, too.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    let queue = queue.map(Ok::<_, std::convert::Infallible>).take_until(stopped);
+    let config = Config::default().concurrency(CONCURRENCY);
+    let outcomes = kube::runtime::applier(reconcile, policy, ctx, roster, queue, config);
+    drain(name, outcomes).await;
+}
+
+async fn drain<K, E, Q>(
+    controller: &'static str,
+    outcomes: impl Stream<Item = Result<(ObjectRef<Roster<K>>, Action), controller::Error<E, Q>>>,
+) where
+    K: Object,
+    E: std::error::Error + 'static,
+    Q: std::error::Error + 'static,
+{
+    let mut outcomes = std::pin::pin!(outcomes);
+    while let Some(outcome) = outcomes.next().await {
+        match outcome {
+            // Failed reconciles are reported by the error policy, objects that are gone by nobody.
+            Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
+            Err(gone @ controller::Error::ObjectNotFound(_)) => debug!(controller, %gone, "skipped"),
+            Err(other) => error!(controller, error = %chain(&other), "queue failed"),
+        }
+    }
+}

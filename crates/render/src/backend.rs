@@ -1,0 +1,78 @@
+//! Which engine a worker runs, read from its command line (`workload.md` section 6.7).
+//! Only workers have a backend; for every other type the answer is none.
+
+use dynamo_api::v1alpha1::{BackendFramework, SharedSpec};
+
+use crate::component::{ComponentType, Role};
+
+const MODULES: [(&str, BackendFramework); 3] = [
+    ("dynamo.vllm", BackendFramework::Vllm),
+    ("dynamo.sglang", BackendFramework::Sglang),
+    ("dynamo.trtllm", BackendFramework::Trtllm),
+];
+
+/// The backend of a component: what its command line says, else `explicit`.
+///
+/// # Errors
+/// The rule that is broken when the command line says something else than `explicit`, or several things.
+pub fn of(
+    spec: &SharedSpec,
+    explicit: Option<&BackendFramework>,
+) -> Result<Option<BackendFramework>, String> {
+    if Role::of(ComponentType::of(spec)) != Role::Worker {
+        return Ok(None);
+    }
+    let container = spec.extra_pod_spec.as_ref().and_then(|pod| pod.main_container.as_ref());
+    let words = container.map_or_else(String::new, |container| {
+        let words = container.command.iter().chain(&container.args).flatten();
+        words.map(String::as_str).collect::<Vec<_>>().join(" ")
+    });
+    let found = detect(&words);
+    match (&found[..], explicit) {
+        ([], explicit) => Ok(explicit.cloned()),
+        ([one], None) => Ok(Some(one.clone())),
+        ([one], Some(explicit)) if one == explicit => Ok(Some(one.clone())),
+        ([one], Some(explicit)) => Err(format!(
+            "backend framework mismatch: the command runs {one} but backendFramework is {explicit}; make them equal \
+             or leave backendFramework out"
+        )),
+        (_, Some(explicit)) => Ok(Some(explicit.clone())),
+        (several, None) => Err(format!(
+            "runs several backends ({}): set backendFramework to the one that counts",
+            several.iter().map(BackendFramework::as_str).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+/// Backends named by a `python… -m … dynamo.X` inside one simple command, in the order of [`MODULES`].
+fn detect(words: &str) -> Vec<BackendFramework> {
+    let mut found = Vec::new();
+    for command in words.split(['|', '&', ';']) {
+        let Some(python) = command.find("python") else { continue };
+        let Some(module) = command[python..].find("-m").map(|at| python + at) else { continue };
+        for (name, backend) in &MODULES {
+            if command[module..].contains(name) && !found.contains(backend) {
+                found.push(backend.clone());
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_is_found_only_behind_python_dash_m_in_one_command() {
+        assert_eq!(detect("python3 -m dynamo.vllm --model x"), [BackendFramework::Vllm]);
+        assert_eq!(detect("python3.12 -u -m dynamo.sglang"), [BackendFramework::Sglang]);
+        assert_eq!(detect("ldconfig && exec python3 -m dynamo.trtllm"), [BackendFramework::Trtllm]);
+        assert_eq!(detect("python3 setup.py; echo -m dynamo.vllm"), []);
+        assert_eq!(detect("dynamo.vllm"), []);
+        assert_eq!(
+            detect("python3 -m dynamo.vllm & python3 -m dynamo.sglang"),
+            [BackendFramework::Vllm, BackendFramework::Sglang]
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! A validated component becomes its Deployment and its Service (`workload.md` sections 6 to 9).
+//! Owner references are not rendered here: they belong to whoever applies.
+
+mod defaults;
+mod deployment;
+mod pod;
+mod service;
+
+use dynamo_api::v1alpha1::SharedSpec;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+
+use crate::{config::OperatorConfig, validate::ValidatedComponent};
+
+/// The value of `componentType`. Any other text is accepted and gets base defaults only (`api.md` section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComponentType {
+    Frontend,
+    Worker,
+    Prefill,
+    Decode,
+    Planner,
+    Epp,
+    Other,
+}
+
+/// What a component type means for defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Frontend,
+    Worker,
+    Planner,
+    Epp,
+    Plain,
+}
+
+impl ComponentType {
+    #[must_use]
+    pub fn of(spec: &SharedSpec) -> Self {
+        match spec.component_type.as_deref().unwrap_or_default() {
+            "frontend" => Self::Frontend,
+            "worker" => Self::Worker,
+            "prefill" => Self::Prefill,
+            "decode" => Self::Decode,
+            "planner" => Self::Planner,
+            "epp" => Self::Epp,
+            _ => Self::Other,
+        }
+    }
+
+    /// The account that the type brings along.
+    #[must_use]
+    pub fn account(self) -> Option<&'static str> {
+        match self {
+            Self::Planner => Some("planner-serviceaccount"),
+            Self::Epp => Some("epp-serviceaccount"),
+            _ => None,
+        }
+    }
+}
+
+impl Role {
+    #[must_use]
+    pub fn of(component_type: ComponentType) -> Self {
+        match component_type {
+            ComponentType::Frontend => Self::Frontend,
+            ComponentType::Worker | ComponentType::Prefill | ComponentType::Decode => Self::Worker,
+            ComponentType::Planner => Self::Planner,
+            ComponentType::Epp => Self::Epp,
+            ComponentType::Other => Self::Plain,
+        }
+    }
+}
+
+/// Every object that a component owns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComponentObjects {
+    pub deployment: Deployment,
+    pub service: Service,
+}
+
+/// A pod spec could not be put together from what the user wrote.
+#[derive(Debug, thiserror::Error)]
+#[error("spec.extraPodSpec cannot be merged over the built-in pod: {0}")]
+pub struct MergeError(#[from] serde_json::Error);
+
+/// Renders the objects of a component.
+///
+/// # Errors
+/// When the merged pod does not fit its type; the message names the offending field.
+pub fn build_objects(
+    component: &ValidatedComponent<'_>,
+    config: &OperatorConfig,
+) -> Result<ComponentObjects, MergeError> {
+    Ok(ComponentObjects {
+        deployment: deployment::build_deployment(component, config)?,
+        service: service::build_service(component, config),
+    })
+}

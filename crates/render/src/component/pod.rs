@@ -1,0 +1,194 @@
+//! The pod template of a component, in the order of `workload.md` section 6.3.
+//! What the user wrote is merged over the role's defaults; nothing is read from a cluster.
+
+use std::collections::BTreeMap;
+
+use dynamo_api::{
+    labels::{self, annotations},
+    v1alpha1::{BackendFramework, ExtraPodMetadata},
+};
+use k8s_openapi::{
+    api::core::v1::{
+        Container, EnvFromSource, EnvVar, PodSecurityContext, PodSpec, PodTemplateSpec, SecretEnvSource,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::{MergeError, Role, defaults};
+use crate::{
+    config::{DiscoveryBackend, OperatorConfig},
+    graph::effective_backend,
+    names,
+    parts::{env, merge, resources, volumes},
+    validate::ValidatedComponent,
+};
+
+/// Where vLLM keeps compiled kernels unless told otherwise.
+const VLLM_CACHE: &str = "/root/.cache/vllm";
+
+pub(super) fn build_template(
+    component: &ValidatedComponent<'_>,
+    config: &OperatorConfig,
+) -> Result<PodTemplateSpec, MergeError> {
+    let metadata = component.spec.extra_pod_metadata.clone().unwrap_or_default();
+    Ok(PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(pod_labels(component, &metadata)),
+            annotations: Some(pod_annotations(component, &metadata)),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(build_pod(component, config)?),
+    })
+}
+
+fn pod_labels(component: &ValidatedComponent<'_>, extra: &ExtraPodMetadata) -> BTreeMap<String, String> {
+    let spec = component.spec;
+    let mut all = component_labels(component);
+    // Pods always name the graph that the spec names, even when that is empty.
+    let graph = spec.labels.get(labels::GRAPH_NAME).cloned().unwrap_or_default();
+    all.insert(labels::GRAPH_NAME.to_owned(), graph);
+    let typed = [
+        (labels::COMPONENT_TYPE, spec.component_type.as_ref()),
+        (labels::SUB_COMPONENT_TYPE, spec.sub_component_type.as_ref()),
+    ];
+    all.extend(typed.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone()))));
+    all.insert(labels::SELECTOR.to_owned(), component.name.to_owned());
+    if spec.annotations.get(annotations::ENABLE_METRICS).map(String::as_str) != Some("false") {
+        all.insert(labels::METRICS_ENABLED.to_owned(), "true".to_owned());
+    }
+    all.extend(extra.labels.clone());
+    all
+}
+
+fn pod_annotations(component: &ValidatedComponent<'_>, extra: &ExtraPodMetadata) -> BTreeMap<String, String> {
+    let mut all = extra.annotations.clone();
+    if let Some(id) = component.spec.annotations.get(annotations::RESTART_AT) {
+        all.insert(annotations::RESTART_AT.to_owned(), id.clone());
+    }
+    all
+}
+
+/// Labels of every object of the component: what the spec says, what the metadata says over it, the base model.
+pub(super) fn component_labels(component: &ValidatedComponent<'_>) -> BTreeMap<String, String> {
+    let mut all = component.spec.labels.clone();
+    all.extend(component.metadata_labels.clone());
+    if let Some(model) = &component.spec.model_ref {
+        all.insert(labels::BASE_MODEL_HASH.to_owned(), names::model_hash(&model.name));
+    }
+    all
+}
+
+fn build_pod(component: &ValidatedComponent<'_>, config: &OperatorConfig) -> Result<PodSpec, MergeError> {
+    let spec = component.spec;
+    let user = spec.extra_pod_spec.clone().unwrap_or_default();
+    let main = build_main_container(component, config)?;
+
+    let base = defaults::base_pod(component.component_type);
+    let base_account = base.service_account_name.clone();
+    let mut pod: PodSpec = merge::over(&base, &user.pod_spec)?;
+    if user.pod_spec.security_context.is_none() {
+        pod.security_context =
+            Some(PodSecurityContext { fs_group: Some(1000), ..PodSecurityContext::default() });
+    }
+    pod.service_account_name = Some(account(component, config, &user.pod_spec, base_account));
+    pod.containers.push(main);
+    let volumes = volumes::build_volumes(spec);
+    let known: Vec<_> = pod.volumes.iter().flatten().map(|volume| volume.name.clone()).collect();
+    let added = volumes.into_iter().filter(|volume| !known.contains(&volume.name));
+    pod.volumes.get_or_insert_default().extend(added);
+    pod.containers.iter_mut().for_each(env::keep_last_of_each_name);
+    pod.init_containers.iter_mut().flatten().for_each(env::keep_last_of_each_name);
+    Ok(pod)
+}
+
+fn account(
+    component: &ValidatedComponent<'_>,
+    config: &OperatorConfig,
+    user: &PodSpec,
+    base: Option<String>,
+) -> String {
+    let chosen = user.service_account_name.clone().filter(|name| !name.is_empty()).or(base);
+    let uses_kubernetes =
+        effective_backend(Some(&component.spec.annotations), config) == DiscoveryBackend::Kubernetes.as_str();
+    chosen
+        .or_else(|| uses_kubernetes.then(|| names::discovery_account(component.graph)))
+        .unwrap_or_else(|| "default".to_owned())
+}
+
+fn build_main_container(
+    component: &ValidatedComponent<'_>,
+    config: &OperatorConfig,
+) -> Result<Container, MergeError> {
+    let spec = component.spec;
+    let role = Role::of(component.component_type);
+    let user = spec.extra_pod_spec.as_ref().and_then(|pod| pod.main_container.clone()).unwrap_or_default();
+    let mut main: Container = merge::over(&defaults::base_container(role), &user)?;
+    // A startup probe is one decision: timings for another handler make no sense, and none may lack a handler.
+    if user.startup_probe.is_some() {
+        main.startup_probe.clone_from(&user.startup_probe);
+    }
+    for (probe, override_) in
+        [(&mut main.liveness_probe, &spec.liveness_probe), (&mut main.readiness_probe, &spec.readiness_probe)]
+    {
+        if override_.is_some() {
+            probe.clone_from(override_);
+        }
+    }
+    main.resources = resources::over(main.resources.take(), spec.resources.as_ref());
+    if let Some(secret) = &spec.env_from_secret {
+        main.env_from.get_or_insert_default().push(EnvFromSource {
+            secret_ref: Some(SecretEnvSource { name: secret.clone(), optional: None }),
+            ..EnvFromSource::default()
+        });
+    }
+    main.env = Some(build_env(component, config, role, user.env.as_deref().unwrap_or_default()));
+    main.volume_mounts = Some(volumes::build_mounts(spec, main.volume_mounts.take(), VLLM_CACHE));
+    Ok(main)
+}
+
+/// Variables by precedence, sorted by name (`workload.md` section 6.2).
+fn build_env(
+    component: &ValidatedComponent<'_>,
+    config: &OperatorConfig,
+    role: Role,
+    of_container: &[EnvVar],
+) -> Vec<EnvVar> {
+    let spec = component.spec;
+    let infrastructure: Vec<EnvVar> = [
+        ("NATS_SERVER", &config.nats_address),
+        ("ETCD_ENDPOINTS", &config.etcd_address),
+        ("MODEL_EXPRESS_URL", &config.model_express_url),
+        ("PROMETHEUS_ENDPOINT", &config.prometheus_endpoint),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(env::text(name, value.as_deref()?)))
+    .collect();
+
+    let pod_dynamo_namespace = if spec.global_dynamo_namespace {
+        names::GLOBAL_DYNAMO_NAMESPACE.to_owned()
+    } else {
+        names::dynamo_namespace(component.namespace, component.graph)
+    };
+    let mut standard = vec![
+        env::text("DYN_NAMESPACE", &pod_dynamo_namespace),
+        env::text("DYN_COMPONENT", spec.component_type.as_deref().unwrap_or_default()),
+        env::text("DYN_PARENT_DGD_K8S_NAME", component.graph),
+        env::text("DYN_PARENT_DGD_K8S_NAMESPACE", component.namespace),
+        env::field("POD_NAME", "metadata.name"),
+        env::field("POD_NAMESPACE", "metadata.namespace"),
+        env::field("POD_UID", "metadata.uid"),
+    ];
+    if effective_backend(Some(&spec.annotations), config) != DiscoveryBackend::Etcd.as_str() {
+        standard.push(env::text("DYN_DISCOVERY_BACKEND", DiscoveryBackend::Kubernetes.as_str()));
+    }
+    standard.extend(defaults::role_env(role).iter().map(|(name, value)| env::text(name, value)));
+
+    let mut all = env::merge([&infrastructure[..], &standard, of_container, &spec.envs]);
+    let cache = spec.volume_mounts.iter().find(|mount| mount.use_as_compilation_cache);
+    let cache_point = cache.and_then(|mount| mount.mount_point.as_deref());
+    if let (Some(BackendFramework::Vllm), Some(point)) = (&component.backend, cache_point) {
+        all.retain(|variable| variable.name != "VLLM_CACHE_ROOT");
+        all.push(env::text("VLLM_CACHE_ROOT", point));
+    }
+    all
+}

@@ -1,0 +1,7 @@
+//! Parts of a pod that several builders share.
+//! Each is a function of its arguments alone.
+
+pub mod env;
+pub mod merge;
+pub mod resources;
+pub mod volumes;

@@ -1,0 +1,46 @@
+//! Resources of the main container (`workload.md` section 6.4).
+//! Quantities were checked before; here they only move to their places.
+
+use std::collections::BTreeMap;
+
+use dynamo_api::v1alpha1::{ResourceItem, Resources};
+use k8s_openapi::{
+    api::core::v1::{ResourceClaim, ResourceRequirements},
+    apimachinery::pkg::api::resource::Quantity,
+};
+
+const DEFAULT_GPU: &str = "nvidia.com/gpu";
+
+/// The service's resources over those of the container, key by key.
+#[must_use]
+pub fn over(
+    container: Option<ResourceRequirements>,
+    service: Option<&Resources>,
+) -> Option<ResourceRequirements> {
+    let Some(service) = service else { return container };
+    let mut merged = container.unwrap_or_default();
+    if let Some(requests) = &service.requests {
+        // The GPU of the requests is the business of the limits (`workload.md` section 6.4).
+        put(&mut merged.requests, requests, None);
+    }
+    if let Some(limits) = &service.limits {
+        put(&mut merged.limits, limits, limits.gpu.as_ref());
+    }
+    if !service.claims.is_empty() {
+        let claims = service.claims.iter();
+        let claims =
+            claims.map(|claim| ResourceClaim { name: claim.name.clone(), request: claim.request.clone() });
+        merged.claims.get_or_insert_default().extend(claims);
+    }
+    Some(merged)
+}
+
+fn put(into: &mut Option<BTreeMap<String, Quantity>>, item: &ResourceItem, gpu: Option<&String>) {
+    let gpu_name = item.gpu_type.as_deref().unwrap_or(DEFAULT_GPU);
+    let own = [("cpu", item.cpu.as_ref()), ("memory", item.memory.as_ref()), (gpu_name, gpu)];
+    let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let custom = item.custom.iter().map(|(name, value)| (name.clone(), value));
+    for (name, value) in own.chain(custom) {
+        into.get_or_insert_default().insert(name, Quantity(value.clone()));
+    }
+}
