@@ -80,6 +80,7 @@ impl ApplyError {
             Self::Foreign { .. } | Self::Encode { .. } => Class::Invalid,
             Self::Terminating { .. } => Class::Waiting,
             Self::Api { source, .. } => match &**source {
+                kube::Error::Api(status) if namespace_ends(status) => Class::Waiting,
                 kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 413 | 422) => Class::Invalid,
                 _ => Class::Transient,
             },
@@ -97,6 +98,12 @@ impl ApplyError {
             (Self::Api { .. }, _) => "api_unavailable",
         }
     }
+}
+
+/// The refusal that every creation meets in a namespace that is being deleted, together with its graphs.
+fn namespace_ends(status: &kube::core::Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// Applies objects on behalf of owners under one field manager.

@@ -25,12 +25,13 @@ pub fn build(mut config: Config, metrics: Arc<ApiMetrics>) -> Result<Client, kub
 }
 
 /// The messages of an error and its causes, joined by `: `, without repeating a cause that its parent already shows.
+/// Of an answer of the API server only the message is taken, not the whole status.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = message(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let message = cause.to_string();
+        let message = message(cause);
         if !text.contains(&message) {
             text.push_str(": ");
             text.push_str(&message);
@@ -38,6 +39,13 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+fn message(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) if !status.message.is_empty() => status.message.clone(),
+        _ => error.to_string(),
+    }
 }
 
 #[derive(Clone)]

@@ -106,7 +106,7 @@ impl Scheduler {
         let tokens = prompt.len();
         let limit = self.settings.usable_blocks() * self.settings.block_size;
         if tokens >= limit {
-            return Err(Refusal::Cache { tokens, limit });
+            return Err(Refusal::Cache { tokens, limit: limit.saturating_sub(1) });
         }
         let batch = self.settings.max_num_batched_tokens;
         if !self.settings.chunked_prefill && tokens > batch {
@@ -176,8 +176,10 @@ impl Scheduler {
             let own = if self.settings.chunked_prefill { 0 } else { next.sequence.new_tokens(&self.cache) };
             let tokens = self.active_tokens + queued + own;
             let running = self.prefilling.len() + self.decoding.len() + 1;
+            // A preempted request can have grown beyond one batch; alone it is prefilled in pieces.
+            let alone = running == 1;
             if blocks > usable
-                || tokens > self.settings.max_num_batched_tokens
+                || (tokens > self.settings.max_num_batched_tokens && !alone)
                 || running > self.settings.max_num_seqs
             {
                 return;
@@ -254,8 +256,10 @@ impl Scheduler {
     fn preempt_oldest(&mut self) {
         if let Some(mut oldest) = self.decoding.pop_front() {
             oldest.sequence.give_back(&mut self.cache);
-            oldest.unprefilled = None;
-            self.waiting.push_front(oldest);
+            if oldest.remaining > 0 {
+                oldest.unprefilled = None;
+                self.waiting.push_front(oldest);
+            }
         }
     }
 }
