@@ -48,7 +48,8 @@ fn feed(hasher: &mut Sha256, value: &Value) {
 /// The first place where `live` does not hold what `desired` asks for, as a field path; `None` when nothing differs.
 ///
 /// A field that `desired` leaves out belongs to somebody else (the API server's defaults, an autoscaler) and is not
-/// looked at. Empty values equal absent ones, quantities are compared as numbers, lists item by item.
+/// looked at. Empty values equal absent ones, quantities are compared as numbers, lists item by item. Selectors are
+/// compared whole, as the API server treats them: one key too many selects something else.
 #[must_use]
 pub fn first_difference(desired: &Value, live: &Value) -> Option<String> {
     walk(desired, Some(live), &mut Vec::new())
@@ -57,6 +58,7 @@ pub fn first_difference(desired: &Value, live: &Value) -> Option<String> {
 fn walk<'v>(desired: &'v Value, live: Option<&Value>, path: &mut Vec<&'v str>) -> Option<String> {
     match (desired, live) {
         (_, None | Some(Value::Null)) => (!is_zero(desired)).then(|| at(path)),
+        (Value::Object(want), Some(Value::Object(have))) if is_atomic(path) => (want != have).then(|| at(path)),
         (Value::Object(want), Some(Value::Object(have))) => want.iter().find_map(|(key, value)| {
             path.push(key);
             let found = walk(value, have.get(key), path);
@@ -89,6 +91,10 @@ fn is_zero(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
     }
+}
+
+fn is_atomic(path: &[&str]) -> bool {
+    matches!(path.last(), Some(&("selector" | "nodeSelector")))
 }
 
 fn holds_quantities(path: &[&str]) -> bool {
@@ -193,6 +199,15 @@ mod tests {
         assert_eq!(hash(r#"{"a":1,"b":[1,2]}"#), hash(r#"{"b":[1,2],"a":1}"#));
         assert_ne!(hash(r#"{"b":[1,2]}"#), hash(r#"{"b":[2,1]}"#));
         assert_eq!(hash("{}").len(), 64);
+    }
+
+    #[test]
+    fn a_selector_with_one_key_too_many_differs() {
+        let desired = json!({"spec": {"selector": {"app": "a"}}, "metadata": {"labels": {"app": "a"}}});
+        let live = json!({"spec": {"selector": {"app": "a"}}, "metadata": {"labels": {"app": "a", "b": "c"}}});
+        assert_eq!(first_difference(&desired, &live), None);
+        let live = json!({"spec": {"selector": {"app": "a", "b": "c"}}, "metadata": {"labels": {"app": "a"}}});
+        assert_eq!(first_difference(&desired, &live).as_deref(), Some("spec.selector"));
     }
 
     #[test]

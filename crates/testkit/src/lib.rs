@@ -1,1 +1,14 @@
-//! Fixtures for tests against a real control plane
+//! Fixtures for tests against a real control plane: one API server per test binary, namespaces, the operator's own
+//! process, its write log, and a stand-in for the nodes. For tests alone: everything here panics with what went wrong.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+pub mod audit;
+pub mod nodes;
+pub mod operator;
+pub mod plane;
+pub mod shared;
+pub mod wait;
+
+pub use operator::Operator;
+pub use plane::Plane;
+pub use wait::eventually;

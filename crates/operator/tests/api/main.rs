@@ -1,0 +1,26 @@
+//! The operator's program against a real kube-apiserver, etcd and controller manager.
+//! One control plane and one operator serve most tests; those that count writes start their own.
+
+mod graphs;
+mod inputs;
+mod lifecycle;
+mod ownership;
+mod parity;
+mod process;
+mod writes;
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use dynamo_testkit::{Operator, Plane};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_dynamo-operator");
+
+/// The operator that the tests of this binary share. It must survive all of them.
+fn operator() {
+    static OPERATOR: OnceLock<Mutex<Operator>> = OnceLock::new();
+    OPERATOR
+        .get_or_init(|| Mutex::new(Operator::start(PROGRAM, Plane::shared(), &[])))
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .assert_alive();
+}

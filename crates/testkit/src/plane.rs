@@ -1,0 +1,101 @@
+//! A control plane with our definitions installed, shared by the tests of one binary.
+//! Namespaces keep tests apart.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use dynamo_devkit::control_plane::{AuditOptions, ControlPlane, ControlPlaneOptions};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Config,
+    api::PostParams,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+/// The user of operators under test; the audit log records this user alone.
+pub const OPERATOR_USER: &str = "operator";
+
+/// A running control plane.
+#[derive(Debug)]
+pub struct Plane {
+    control_plane: ControlPlane,
+    namespaces: AtomicU32,
+}
+
+impl Plane {
+    /// The plane of this test binary, started at the first call; it ends with the process.
+    pub fn shared() -> &'static Self {
+        static PLANE: OnceLock<Plane> = OnceLock::new();
+        PLANE.get_or_init(Self::start)
+    }
+
+    /// A plane of its own, for tests that count what one operator writes.
+    #[must_use]
+    pub fn start() -> Self {
+        let control_plane = ControlPlane::start(ControlPlaneOptions {
+            controller_manager: true,
+            audit: Some(AuditOptions { log: None, users: vec![OPERATOR_USER.to_owned()] }),
+            users: vec![(OPERATOR_USER.to_owned(), vec!["system:masters".to_owned()])],
+            ..ControlPlaneOptions::default()
+        })
+        .unwrap_or_else(|error| panic!("no control plane: {error}"));
+        let crds = dynamo_api::crds::all().expect("CRDs");
+        let manifests: Vec<String> = crds.iter().map(|crd| crd.yaml().expect("CRD as YAML")).collect();
+        control_plane
+            .kubectl()
+            .apply(&manifests.join("\n---\n"))
+            .unwrap_or_else(|error| panic!("CRDs: {error}"));
+        for crd in &crds {
+            let name = crd.value["metadata"]["name"].as_str().expect("a CRD has a name");
+            control_plane
+                .kubectl()
+                .run(&["wait", "--for=condition=Established", &format!("crd/{name}"), "--timeout=30s"])
+                .unwrap_or_else(|error| panic!("CRD {name}: {error}"));
+        }
+        Self { control_plane, namespaces: AtomicU32::new(0) }
+    }
+
+    /// An administrator's client for the current runtime.
+    pub async fn client(&self) -> Client {
+        client(self.control_plane.kubeconfig().to_path_buf()).await
+    }
+
+    /// The kubeconfig of [`OPERATOR_USER`].
+    #[must_use]
+    pub fn operator_kubeconfig(&self) -> PathBuf {
+        self.control_plane.user_kubeconfig(OPERATOR_USER).expect("kubeconfig of the operator")
+    }
+
+    /// The log of every answered request of [`OPERATOR_USER`].
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.control_plane.audit_log().expect("audit is on").to_path_buf()
+    }
+
+    /// A folder for logs, removed with the plane.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.control_plane.folder().to_path_buf()
+    }
+
+    /// A fresh namespace.
+    pub async fn namespace(&self, client: &Client) -> String {
+        let name = format!("test-{}", self.namespaces.fetch_add(1, Ordering::Relaxed));
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(name.clone());
+        Api::all(client.clone()).create(&PostParams::default(), &namespace).await.expect("namespace");
+        name
+    }
+}
+
+async fn client(kubeconfig: PathBuf) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("kubeconfig");
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("client configuration");
+    Client::try_from(config).expect("client")
+}
