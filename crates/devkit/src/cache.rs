@@ -11,8 +11,9 @@ use crate::{Error, Result, files};
 ///
 /// # Errors
 /// [`Error::Refused`] when none of the three variables is set.
-pub fn root() -> Result<PathBuf> {
-    let named = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+pub fn folder() -> Result<PathBuf> {
+    let named =
+        |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(folder) = named("DYNAMO_CACHE_DIR") {
         return std::path::absolute(&folder).map_err(Error::io("resolve", &folder));
     }
@@ -20,7 +21,9 @@ pub fn root() -> Result<PathBuf> {
         .or_else(|| named("HOME").map(|home| home.join(".cache")))
         .map(|folder| folder.join("dynamo-platform"))
         .ok_or_else(|| {
-            Error::Refused("no cache folder: set DYNAMO_CACHE_DIR (or HOME) to a folder that can be written".into())
+            Error::Refused(
+                "no cache folder: set DYNAMO_CACHE_DIR (or HOME) to a folder that can be written".into(),
+            )
         })
 }
 
@@ -36,7 +39,7 @@ impl Lock {
     /// # Errors
     /// [`Error::Io`] when the lock file cannot be made or locked.
     pub fn take(name: &str, progress: &Progress) -> Result<Self> {
-        let path = root()?.join("locks").join(format!("{name}.lock"));
+        let path = folder()?.join("locks").join(format!("{name}.lock"));
         files::parent(&path)?;
         let file = File::options()
             .create(true)

@@ -76,7 +76,9 @@ pub fn read(path: &Path) -> Result<String> {
 /// [`Error::Io`].
 pub fn remove_folder(path: &Path) -> Result<()> {
     match std::fs::remove_dir_all(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(source)),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("remove", path)(source))
+        }
         _ => Ok(()),
     }
 }

@@ -1,8 +1,9 @@
 //! Calls to the API server through the kubectl program.
 //! Must always name the kubeconfig it uses, so that no command lands in another cluster by accident.
 
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -13,24 +14,24 @@ use crate::{Error, Result, process};
 #[derive(Debug, Clone)]
 pub struct Kubectl {
     program: PathBuf,
-    kubeconfig: PathBuf,
+    kubeconfig: OsString,
 }
 
 impl Kubectl {
-    /// Uses `program` with `kubeconfig`.
-    pub fn new(program: impl Into<PathBuf>, kubeconfig: impl Into<PathBuf>) -> Self {
+    /// Uses `program` with `kubeconfig`: a path, or several as in the variable `KUBECONFIG`.
+    pub fn new(program: impl Into<PathBuf>, kubeconfig: impl Into<OsString>) -> Self {
         Self { program: program.into(), kubeconfig: kubeconfig.into() }
     }
 
     /// The kubeconfig in use.
-    pub fn kubeconfig(&self) -> &Path {
+    pub fn kubeconfig(&self) -> &OsStr {
         &self.kubeconfig
     }
 
     /// A command with the kubeconfig set, for callers that handle its streams themselves.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--kubeconfig").arg(&self.kubeconfig);
+        command.env("KUBECONFIG", &self.kubeconfig);
         command
     }
 
@@ -39,7 +40,10 @@ impl Kubectl {
     /// # Errors
     /// [`Error::Failed`] with what it printed.
     pub fn run(&self, args: &[&str]) -> Result<String> {
-        process::output(self.command().arg("--request-timeout=15s").args(args), &format!("kubectl {}", args.join(" ")))
+        process::output(
+            self.command().arg("--request-timeout=15s").args(args),
+            &format!("kubectl {}", args.join(" ")),
+        )
     }
 
     /// Like [`Kubectl::run`], with the answer parsed.
@@ -49,7 +53,8 @@ impl Kubectl {
     pub fn json(&self, args: &[&str]) -> Result<Value> {
         let mut all = args.to_vec();
         all.extend(["-o", "json"]);
-        serde_json::from_str(&self.run(&all)?).map_err(|e| Error::parse(format!("kubectl {}", args.join(" ")), e))
+        serde_json::from_str(&self.run(&all)?)
+            .map_err(|e| Error::parse(format!("kubectl {}", args.join(" ")), e))
     }
 
     /// Whether the API server answers and calls itself ready.
@@ -63,8 +68,21 @@ impl Kubectl {
     /// # Errors
     /// [`Error::Failed`] with what kubectl printed.
     pub fn apply(&self, documents: &str) -> Result<String> {
+        self.apply_with(documents, &[])
+    }
+
+    /// Like [`Kubectl::apply`], for documents that name no namespace.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with what kubectl printed.
+    pub fn apply_in(&self, namespace: &str, documents: &str) -> Result<String> {
+        self.apply_with(documents, &["--namespace", namespace])
+    }
+
+    fn apply_with(&self, documents: &str, args: &[&str]) -> Result<String> {
         let mut child = self
             .command()
+            .args(args)
             .args(["apply", "--server-side", "--force-conflicts", "--field-manager=devkit", "-f", "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -75,11 +93,17 @@ impl Kubectl {
             // A failing kubectl closes its input early; its own message says more than a broken pipe.
             let _ = input.write_all(documents.as_bytes());
         }
-        let result = child.wait_with_output().map_err(|source| Error::Start { program: "kubectl".into(), source })?;
+        let result =
+            child.wait_with_output().map_err(|source| Error::Start { program: "kubectl".into(), source })?;
         if result.status.success() {
             return Ok(String::from_utf8_lossy(&result.stdout).into_owned());
         }
         let tail = String::from_utf8_lossy(&result.stderr).into_owned();
-        Err(Error::Failed { what: "kubectl apply".into(), status: result.status.to_string(), log: None, tail })
+        Err(Error::Failed {
+            what: "kubectl apply".into(),
+            status: result.status.to_string(),
+            log: None,
+            tail,
+        })
     }
 }

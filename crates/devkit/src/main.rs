@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use dynamo_devkit::{Result, cluster, tools};
+use dynamo_devkit::{Result, cluster, demo, images, tools};
 
 #[derive(Parser)]
 #[command(name = "devkit", about = "Development commands of the Dynamo platform", version)]
@@ -24,6 +24,41 @@ enum Commands {
     /// The single-node Kubernetes of this machine
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// The product's container images
+    #[command(subcommand)]
+    Images(ImagesCommand),
+    /// Cluster, images, charts, an example graph and a chat completion through it
+    Demo {
+        /// HOST/PATH that holds the images, for a cluster that takes them from a registry alone
+        #[arg(long)]
+        registry: Option<String>,
+        #[command(flatten)]
+        build: BuildArguments,
+    },
+}
+
+#[derive(clap::Args)]
+struct BuildArguments {
+    /// Cargo profile
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// Tag of the images, besides the one made from their content
+    #[arg(long, default_value = "dev")]
+    tag: String,
+}
+
+impl From<BuildArguments> for images::BuildOptions {
+    fn from(arguments: BuildArguments) -> Self {
+        Self { profile: arguments.profile, tag: arguments.tag }
+    }
+}
+
+#[derive(Subcommand)]
+enum ImagesCommand {
+    /// Build the static programs and pack them into image archives
+    Build(BuildArguments),
+    /// Load the archives of the last build into the cluster
+    Load,
 }
 
 #[derive(Subcommand)]
@@ -65,6 +100,27 @@ fn run(command: Commands) -> Result<()> {
         }
         Commands::Cluster(ClusterCommand::Down) => cluster::down()?,
         Commands::Cluster(ClusterCommand::Status) => cluster::status()?.iter().for_each(say),
+        Commands::Images(ImagesCommand::Build(arguments)) => {
+            let built = images::build(&arguments.into())?;
+            for archive in [built.operator, built.serve] {
+                say(format_args!(
+                    "{} {} {}",
+                    archive.names.join(" "),
+                    archive.digest,
+                    archive.path.display()
+                ));
+            }
+        }
+        Commands::Images(ImagesCommand::Load) => {
+            let built = images::last_build()?;
+            let chosen = demo::choose::choose()?;
+            let target = chosen.target()?;
+            target.load(&built.operator)?;
+            target.load(&built.serve)?;
+        }
+        Commands::Demo { registry, build } => {
+            demo::run(&demo::DemoOptions { registry, build: build.into() }, &mut std::io::stdout())?;
+        }
         Commands::Cluster(ClusterCommand::Kubeconfig) => say(cluster::kubeconfig()?.display()),
     }
     Ok(())

@@ -45,7 +45,8 @@ pub fn output(command: &mut Command, what: &str) -> Result<String> {
     if result.status.success() {
         return Ok(String::from_utf8_lossy(&result.stdout).into_owned());
     }
-    let text = format!("{}{}", String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
     let lines: Vec<&str> = text.lines().collect();
     let tail = lines[lines.len().saturating_sub(30)..].join("\n");
     Err(Error::Failed { what: what.into(), status: result.status.to_string(), log: None, tail })
@@ -115,7 +116,8 @@ impl Record {
 
     /// Whether exactly this process still runs (a zombie does not).
     pub fn alive(&self) -> bool {
-        self.boot == boot_id() && stat(self.pid).is_some_and(|(start, state)| start == self.start && state != 'Z')
+        self.boot == boot_id()
+            && stat(self.pid).is_some_and(|(start, state)| start == self.start && state != 'Z')
     }
 
     /// Sends a signal if exactly this process still runs.

@@ -1,5 +1,6 @@
 //! What a control plane for tests promises; needs the pinned tools, which it builds when they are missing.
 //! Must not need root.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -23,10 +24,14 @@ fn gone(pid: i32) -> bool {
 
 #[test]
 fn two_control_planes_run_at_once_and_stopping_leaves_nothing() {
-    let first = ControlPlane::start(ControlPlaneOptions { controller_manager: true, ..Default::default() }).unwrap();
+    let first =
+        ControlPlane::start(ControlPlaneOptions { controller_manager: true, ..Default::default() }).unwrap();
     let second = ControlPlane::start(ControlPlaneOptions::default()).unwrap();
     assert_ne!(first.url(), second.url());
-    assert_eq!(first.kubectl().run(&["get", "namespace", "default", "-o", "name"]).unwrap(), "namespace/default\n");
+    assert_eq!(
+        first.kubectl().run(&["get", "namespace", "default", "-o", "name"]).unwrap(),
+        "namespace/default\n"
+    );
     second.kubectl().run(&["create", "namespace", "only-here"]).unwrap();
     assert!(first.kubectl().run(&["get", "namespace", "only-here"]).is_err());
     first.kubectl().run(&["create", "deployment", "web", "--image=none"]).unwrap();
@@ -52,10 +57,15 @@ fn extra_users_have_only_the_rights_they_are_given_and_the_audit_log_tells_their
     let plane = ControlPlane::start(options).unwrap();
     let user = Kubectl::new(plane.tools().program("kubectl"), plane.user_kubeconfig("operator").unwrap());
     assert!(user.run(&["get", "secrets"]).unwrap_err().to_string().contains("orbidden"));
-    plane.kubectl().run(&["create", "clusterrolebinding", "ops", "--clusterrole=edit", "--group=operators"]).unwrap();
+    let admin = plane.kubectl();
+    admin.run(&["create", "clusterrole", "ops", "--verb=create", "--resource=configmaps"]).unwrap();
+    admin.run(&["create", "clusterrolebinding", "ops", "--clusterrole=ops", "--group=operators"]).unwrap();
     eventually("the binding counts", || user.run(&["create", "configmap", "made"]).is_ok());
     let log = std::fs::read_to_string(plane.audit_log().unwrap()).unwrap();
-    assert!(log.lines().any(|line| line.contains(r#""verb":"create""#) && line.contains(r#""name":"made""#)), "{log}");
+    assert!(
+        log.lines().any(|line| line.contains(r#""verb":"create""#) && line.contains(r#""name":"made""#)),
+        "{log}"
+    );
     assert!(log.lines().all(|line| line.contains(r#""username":"operator""#)), "{log}");
     assert!(plane.user_kubeconfig("nobody").is_err());
 }

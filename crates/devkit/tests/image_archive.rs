@@ -1,5 +1,6 @@
 //! What an image archive promises: the same bytes for the same content, and a form that runtimes accept.
 //! Must not need a container engine.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -70,11 +71,14 @@ fn every_blob_is_what_its_name_says_and_the_parts_refer_to_each_other() {
     let packed = oci::pack(&image(&source), "dev", &folder.path().join("image.tar")).unwrap();
     assert_eq!(oci::inspect(&packed.path).unwrap(), packed);
     let files = content(&packed.path);
-    for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with("blobs/sha256/") && !name.ends_with('/')) {
+    for (name, bytes) in
+        files.iter().filter(|(name, _)| name.starts_with("blobs/sha256/") && !name.ends_with('/'))
+    {
         assert_eq!(oci::hex(&Sha256::digest(bytes)), name["blobs/sha256/".len()..]);
     }
     let json = |name: &str| -> Value { serde_json::from_slice(&files[name]).unwrap() };
-    let blob = |digest: &Value| &files[&format!("blobs/sha256/{}", &digest.as_str().unwrap()["sha256:".len()..])];
+    let blob =
+        |digest: &Value| &files[&format!("blobs/sha256/{}", &digest.as_str().unwrap()["sha256:".len()..])];
     assert_eq!(json("oci-layout")["imageLayoutVersion"], "1.0.0");
     let index = json("index.json");
     let names: Vec<&str> = index["manifests"]

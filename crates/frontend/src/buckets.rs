@@ -83,10 +83,7 @@ mod tests {
 
     #[test]
     fn the_formula_gives_the_reference_buckets() {
-        assert_eq!(
-            exponential(1.0, 256.0, 10),
-            [0.0, 1.9, 3.4, 6.3, 12.0, 22.0, 40.0, 75.0, 140.0, 260.0]
-        );
+        assert_eq!(exponential(1.0, 256.0, 10), [0.0, 1.9, 3.4, 6.3, 12.0, 22.0, 40.0, 75.0, 140.0, 260.0]);
         let ttft = exponential(0.001, 480.0, 18);
         assert_eq!((ttft.len(), ttft[0], ttft[1], ttft[17]), (18, 0.0, 0.0022, 480.0));
         assert_eq!(exponential(0.001, 2.0, 13)[12], 2.0);

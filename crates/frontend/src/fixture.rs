@@ -19,7 +19,8 @@ fn byte_char(byte: u8) -> char {
 }
 
 fn tokenizer_json() -> serde_json::Value {
-    let vocab: BTreeMap<String, u32> = (0..=255u8).map(|b| (byte_char(b).to_string(), u32::from(b))).collect();
+    let vocab: BTreeMap<String, u32> =
+        (0..=255u8).map(|b| (byte_char(b).to_string(), u32::from(b))).collect();
     let special = |id: u32, content: &str| {
         serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false,
             "rstrip": false, "normalized": false, "special": true})

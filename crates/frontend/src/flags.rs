@@ -126,9 +126,17 @@ impl Flags {
         match (&self.tls_cert_path, &self.tls_key_path) {
             (None, None) => {}
             (Some(_), Some(_)) => {
-                return refuse("--tls-cert-path", "TLS is not in this build; end TLS at the ingress or gateway");
+                return refuse(
+                    "--tls-cert-path",
+                    "TLS is not in this build; end TLS at the ingress or gateway",
+                );
             }
-            _ => return refuse("--tls-cert-path", "--tls-cert-path and --tls-key-path belong together; give both"),
+            _ => {
+                return refuse(
+                    "--tls-cert-path",
+                    "--tls-cert-path and --tls-key-path belong together; give both",
+                );
+            }
         }
         if self.request_plane != "tcp" {
             let reason = format!("request plane `{}` is not in this build; use tcp", self.request_plane);
@@ -272,15 +280,54 @@ mod tests {
     #[test]
     fn every_flag_of_the_contract_is_accepted_by_its_spelling() {
         let flags = parse(&[
-            "--http-host", "127.0.0.1", "--http-port", "0", "--router-mode", "random", "--no-kv-events",
-            "--kv-overlap-score-weight", "2", "--router-ttl", "1.5", "--router-max-tree-size", "5",
-            "--router-prune-target-ratio", "0.5", "--namespace", "ns", "--router-replica-sync",
-            "--router-snapshot-threshold", "5", "--router-reset-states", "--durable-kv-events",
-            "--no-track-active-blocks", "--no-assume-kv-reuse", "--track-output-blocks", "--enforce-disagg",
-            "--migration-limit", "4294967295", "--active-decode-blocks-threshold", "0.5",
-            "--active-prefill-tokens-threshold", "10", "--active-prefill-tokens-threshold-frac", "0.5",
-            "--metrics-prefix", "p", "--grpc-metrics-port", "1", "--dump-config-to", "f", "--store-kv", "mem",
-            "--request-plane", "tcp", "--event-plane", "zmq", "--chat-processor", "dynamo",
+            "--http-host",
+            "127.0.0.1",
+            "--http-port",
+            "0",
+            "--router-mode",
+            "random",
+            "--no-kv-events",
+            "--kv-overlap-score-weight",
+            "2",
+            "--router-ttl",
+            "1.5",
+            "--router-max-tree-size",
+            "5",
+            "--router-prune-target-ratio",
+            "0.5",
+            "--namespace",
+            "ns",
+            "--router-replica-sync",
+            "--router-snapshot-threshold",
+            "5",
+            "--router-reset-states",
+            "--durable-kv-events",
+            "--no-track-active-blocks",
+            "--no-assume-kv-reuse",
+            "--track-output-blocks",
+            "--enforce-disagg",
+            "--migration-limit",
+            "4294967295",
+            "--active-decode-blocks-threshold",
+            "0.5",
+            "--active-prefill-tokens-threshold",
+            "10",
+            "--active-prefill-tokens-threshold-frac",
+            "0.5",
+            "--metrics-prefix",
+            "p",
+            "--grpc-metrics-port",
+            "1",
+            "--dump-config-to",
+            "f",
+            "--store-kv",
+            "mem",
+            "--request-plane",
+            "tcp",
+            "--event-plane",
+            "zmq",
+            "--chat-processor",
+            "dynamo",
         ]);
         let warnings = flags.check().expect("usable");
         assert_eq!(warnings.len(), 1);

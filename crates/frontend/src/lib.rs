@@ -96,3 +96,17 @@ async fn serve(flags: Flags) -> Result<(), Box<dyn std::error::Error + Send + Sy
     tracing::info!("stopped");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unusable_arguments_end_with_code_2_and_questions_with_0() {
+        let code = |args: &[&str]| format!("{:?}", run(args.iter().map(OsString::from).collect()));
+        assert_eq!(code(&["--router-mode", "kv"]), format!("{:?}", ExitCode::from(2)));
+        assert_eq!(code(&["--router-mode", "fastest"]), format!("{:?}", ExitCode::from(2)));
+        assert_eq!(code(&["--http-port", "x"]), format!("{:?}", ExitCode::from(2)));
+        assert_eq!(code(&["--version"]), format!("{:?}", ExitCode::SUCCESS));
+    }
+}

@@ -132,7 +132,11 @@ impl Metrics {
             let own = registry.sub_registry_with_prefix(prefix);
             own.register("requests", "Requests by outcome", self.requests.clone());
             own.register("inflight_requests", "Requests in work", self.inflight_requests.clone());
-            own.register("queued_requests", "Requests before their first token", self.queued_requests.clone());
+            own.register(
+                "queued_requests",
+                "Requests before their first token",
+                self.queued_requests.clone(),
+            );
             own.register(
                 "disconnected_clients",
                 "Clients that left before their answer was complete",
@@ -142,8 +146,16 @@ impl Metrics {
             own.register("input_sequence_tokens", "Prompt tokens", self.input_sequence_tokens.clone());
             own.register("output_sequence_tokens", "Answer tokens", self.output_sequence_tokens.clone());
             own.register("cached_tokens", "Prompt tokens found in a cache", self.cached_tokens.clone());
-            own.register("time_to_first_token_seconds", "Time to first token", self.time_to_first_token.clone());
-            own.register("inter_token_latency_seconds", "Time between tokens", self.inter_token_latency.clone());
+            own.register(
+                "time_to_first_token_seconds",
+                "Time to first token",
+                self.time_to_first_token.clone(),
+            );
+            own.register(
+                "inter_token_latency_seconds",
+                "Time between tokens",
+                self.inter_token_latency.clone(),
+            );
             own.register("tokenizer_latency_ms", "Tokenizer latency", self.tokenizer_latency.clone());
             own.register("output_tokens", "Answer tokens sent", self.output_tokens.clone());
             for (name, help, family) in [
@@ -223,10 +235,8 @@ mod tests {
             .inc();
         metrics.time_to_first_token.get_or_create(&model).observe(0.2);
         metrics.output_tokens.get_or_create(&model).inc_by(3);
-        metrics.model_migration.get_or_create(&MigrationLabels {
-            model: "m".into(),
-            migration_type: "new_request".into(),
-        });
+        let migration = MigrationLabels { model: "m".into(), migration_type: "new_request".into() };
+        metrics.model_migration.get_or_create(&migration).inc();
         let text = metrics.encode();
         for line in [
             "dynamo_frontend_requests_total{model=\"m\",endpoint=\"chat_completions\",request_type=\"stream\",status=\"success\"} 1",
@@ -235,7 +245,7 @@ mod tests {
             "dynamo_frontend_time_to_first_token_seconds_bucket{le=\"480.0\",model=\"m\"} 1",
             "dynamo_frontend_time_to_first_token_seconds_count{model=\"m\"} 1",
             "dynamo_frontend_output_tokens_total{model=\"m\"} 3",
-            "dynamo_frontend_model_migration_total{model=\"m\",migration_type=\"new_request\"} 0",
+            "dynamo_frontend_model_migration_total{model=\"m\",migration_type=\"new_request\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
@@ -244,11 +254,9 @@ mod tests {
     #[test]
     fn the_prefix_moves_request_metrics_and_not_worker_metrics() {
         let metrics = Metrics::new("my-prefix");
-        metrics.worker_last_input_sequence_tokens.get_or_create(&WorkerLabels {
-            worker_id: "1".into(),
-            dp_rank: "0".into(),
-            worker_type: "decode".into(),
-        });
+        let worker =
+            WorkerLabels { worker_id: "1".into(), dp_rank: "0".into(), worker_type: "decode".into() };
+        metrics.worker_last_input_sequence_tokens.get_or_create(&worker).set(3);
         let text = metrics.encode();
         assert!(text.contains("my_prefix_disconnected_clients 0"), "{text}");
         assert!(text.contains("dynamo_frontend_worker_last_input_sequence_tokens{"), "{text}");

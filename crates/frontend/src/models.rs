@@ -288,7 +288,8 @@ impl ModelWatcher {
             }
             groups.entry(entry.card.checksum()).or_default().push(entry);
         }
-        let live = |entry: &&ModelCardEntry| snapshot.instances.contains_key(&entry.id.key(entry.instance_id));
+        let live =
+            |entry: &&ModelCardEntry| snapshot.instances.contains_key(&entry.id.key(entry.instance_id));
         let rank = |(checksum, group): &(&String, &Vec<&ModelCardEntry>)| {
             let running = group.iter().copied().filter(|entry| live(entry)).count();
             (running > 0 && current == Some(checksum.as_str()), running)
@@ -323,7 +324,10 @@ impl ModelWatcher {
     /// The `model_*` gauges, with the name in its own case (runtime.md 10.1).
     fn show_card(&self, card: &ModelCard) {
         let label = ModelLabel { model: card.display_name.clone() };
-        let set = |family: &prometheus_client::metrics::family::Family<_, prometheus_client::metrics::gauge::Gauge>,
+        let set = |family: &prometheus_client::metrics::family::Family<
+            _,
+            prometheus_client::metrics::gauge::Gauge,
+        >,
                    value: u64| {
             family.get_or_create(&label).set(i64::try_from(value).unwrap_or(i64::MAX));
         };

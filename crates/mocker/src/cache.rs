@@ -50,10 +50,8 @@ impl Cache {
             *count += 1;
             return true;
         }
-        if !self.revive(block) {
-            if self.held() >= self.capacity && !self.evict() {
-                return false;
-            }
+        if !self.revive(block) && self.held() >= self.capacity && !self.evict() {
+            return false;
         }
         self.active.insert(block, 1);
         true

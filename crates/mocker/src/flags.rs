@@ -254,9 +254,19 @@ mod tests {
     #[test]
     fn flags_reach_the_engine() {
         let flags = parse(&[
-            "--num-gpu-blocks-override=10", "--block-size", "4", "--no-enable-prefix-caching",
-            "--no-enable-chunked-prefill", "--speedup-ratio", "0", "--data-parallel-size", "2",
-            "--is-prefill-worker", "--stagger-delay", "-1", "--durable-kv-events",
+            "--num-gpu-blocks-override=10",
+            "--block-size",
+            "4",
+            "--no-enable-prefix-caching",
+            "--no-enable-chunked-prefill",
+            "--speedup-ratio",
+            "0",
+            "--data-parallel-size",
+            "2",
+            "--is-prefill-worker",
+            "--stagger-delay",
+            "-1",
+            "--durable-kv-events",
         ])
         .unwrap();
         let args = flags.engine_args().unwrap();

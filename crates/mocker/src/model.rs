@@ -107,7 +107,8 @@ fn hub_cache() -> PathBuf {
 fn hub_snapshot(hub: &Path, id: &str) -> Option<PathBuf> {
     let folder = hub.join(format!("models--{}", id.replace('/', "--")));
     let snapshots = folder.join("snapshots");
-    let complete = |path: &PathBuf| path.join("tokenizer.json").is_file() && path.join("config.json").is_file();
+    let complete =
+        |path: &PathBuf| path.join("tokenizer.json").is_file() && path.join("config.json").is_file();
     let main = std::fs::read_to_string(folder.join("refs/main")).ok();
     let main = main.map(|revision| snapshots.join(revision.trim())).filter(complete);
     main.or_else(|| {

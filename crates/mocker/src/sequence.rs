@@ -28,7 +28,8 @@ impl Sequence {
         sequence
     }
 
-    pub fn len(&self) -> usize {
+    /// Tokens of prompt and answer together.
+    pub fn token_count(&self) -> usize {
         self.length
     }
 
@@ -132,7 +133,7 @@ mod tests {
         assert!(sequence.grow(3, &mut cache) && sequence.grow(4, &mut cache));
         assert_eq!(cache.active(), 2);
         assert!(!sequence.grow(5, &mut cache));
-        assert_eq!((sequence.len(), cache.active()), (4, 2));
+        assert_eq!((sequence.token_count(), cache.active()), (4, 2));
         assert_eq!(Sequence::new(&[1, 2, 3, 4], 2, true).new_tokens(&cache), 0, "the partial became full");
     }
 

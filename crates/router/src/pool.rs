@@ -71,8 +71,7 @@ impl Pool {
         let mut state = self.state();
         let fresh = |worker: &&Worker| !tried.contains(&worker.id);
         let free = |worker: &&Worker| state.backoff.may_choose(worker.id, now);
-        let mut eligible: Vec<Worker> =
-            state.workers.iter().filter(free).filter(fresh).copied().collect();
+        let mut eligible: Vec<Worker> = state.workers.iter().filter(free).filter(fresh).copied().collect();
         if eligible.is_empty() {
             eligible = state.workers.iter().filter(fresh).copied().collect();
         }

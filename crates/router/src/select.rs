@@ -48,9 +48,7 @@ impl FromStr for RouterMode {
             "round-robin" => Ok(Self::RoundRobin),
             "random" => Ok(Self::Random),
             "kv" => Ok(Self::Kv),
-            other => {
-                Err(format!("router mode `{other}` is not known; use one of round-robin, random, kv"))
-            }
+            other => Err(format!("router mode `{other}` is not known; use one of round-robin, random, kv")),
         }
     }
 }
@@ -110,8 +108,7 @@ mod tests {
     fn round_robin_gives_every_worker_the_same_share() {
         let policy = RoundRobin::default();
         let all = workers(&[3, 5, 9]);
-        let chosen: Vec<_> =
-            (0..6).filter_map(|_| policy.select(&all, &RequestFacts::default())).collect();
+        let chosen: Vec<_> = (0..6).filter_map(|_| policy.select(&all, &RequestFacts::default())).collect();
         assert_eq!(chosen, [3, 5, 9, 3, 5, 9]);
     }
 

@@ -13,10 +13,12 @@ use crate::endpoint::EndpointId;
 use crate::identity::PodIdentity;
 use crate::settings;
 
+use file::FileStore;
 use kubernetes::Kubernetes;
 use memory::Memory;
 use record::Registry;
 
+mod file;
 mod kubernetes;
 mod memory;
 mod record;
@@ -128,6 +130,8 @@ pub enum DiscoveryError {
          answer"
     )]
     Timeout { verb: &'static str, namespace: String, name: String, seconds: u64 },
+    #[error("registry file `{}` cannot be changed: {source}", .path.display())]
+    Store { path: std::path::PathBuf, source: std::io::Error },
     #[error("no Kubernetes API can be reached from this process")]
     Client(#[source] Box<kube::Error>),
     #[error("no configuration for the Kubernetes API")]
@@ -137,16 +141,17 @@ pub enum DiscoveryError {
     #[error("registry key `{key}` is already taken by this process; each endpoint registers once")]
     Duplicate { key: Key },
     #[error(
-        "discovery backend `{backend}` is not supported; set DYN_DISCOVERY_BACKEND=kubernetes (or mem \
-         for a single process)"
+        "discovery backend `{backend}` is not supported; set DYN_DISCOVERY_BACKEND=kubernetes, file for \
+         several processes on one machine, or mem for a single process"
     )]
     Backend { backend: String },
 }
 
 #[derive(Debug)]
 enum Backend {
-    Kubernetes(Kubernetes),
+    Kubernetes(Box<Kubernetes>),
     Memory(Memory),
+    File(FileStore),
 }
 
 /// A shared handle to the discovery backend; clones see the same registry.
@@ -159,7 +164,7 @@ impl Discovery {
     /// Discovery through the Kubernetes API in the identity's namespace (runtime.md 5.1). Nothing is
     /// read or written before the first `watch` or `register`.
     pub fn kubernetes(client: kube::Client, identity: PodIdentity) -> Self {
-        Self { backend: Arc::new(Backend::Kubernetes(Kubernetes::new(client, identity))) }
+        Self { backend: Arc::new(Backend::Kubernetes(Box::new(Kubernetes::new(client, identity)))) }
     }
 
     /// A registry inside this process, for tests and `DYN_DISCOVERY_BACKEND=mem`.
@@ -167,7 +172,7 @@ impl Discovery {
         Self { backend: Arc::new(Backend::Memory(Memory::default())) }
     }
 
-    /// The backend named by `DYN_DISCOVERY_BACKEND` (`kubernetes`; `mem` or `none`), or by
+    /// The backend named by `DYN_DISCOVERY_BACKEND` (`kubernetes`; `file`; `mem` or `none`), or by
     /// `store_kv` (the `--store-kv` flag) when the variable is unset.
     pub async fn from_environment(store_kv: Option<&str>) -> Result<Self, DiscoveryError> {
         let named = settings::text("DYN_DISCOVERY_BACKEND");
@@ -182,6 +187,7 @@ impl Discovery {
                 Ok(Self::kubernetes(client, identity))
             }
             "mem" | "memory" | "none" => Ok(Self::memory()),
+            "file" => Ok(Self { backend: Arc::new(Backend::File(FileStore::from_environment())) }),
             _ => Err(DiscoveryError::Backend { backend }),
         }
     }
@@ -195,6 +201,7 @@ impl Discovery {
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => backend.change(|own| own.add(&registration)).await?,
             Backend::Memory(backend) => backend.change(|own| own.add(&registration))?,
+            Backend::File(backend) => backend.change(|own| own.add(&registration))?,
         }
         Ok(handle)
     }
@@ -208,6 +215,7 @@ impl Discovery {
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => backend.change(removal).await,
             Backend::Memory(backend) => backend.change(removal),
+            Backend::File(backend) => backend.change(removal),
         }
     }
 
@@ -220,6 +228,7 @@ impl Discovery {
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => backend.change(removal).await,
             Backend::Memory(backend) => backend.change(removal),
+            Backend::File(backend) => backend.change(removal),
         }
     }
 
@@ -228,7 +237,7 @@ impl Discovery {
     pub async fn clear_stale(&self) -> Result<(), DiscoveryError> {
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => backend.clear_stale().await,
-            Backend::Memory(_) => Ok(()),
+            Backend::Memory(_) | Backend::File(_) => Ok(()),
         }
     }
 
@@ -238,6 +247,7 @@ impl Discovery {
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => backend.watch(),
             Backend::Memory(backend) => backend.watch(),
+            Backend::File(backend) => backend.watch(),
         }
     }
 
@@ -246,7 +256,7 @@ impl Discovery {
     pub fn own_metadata(&self) -> Option<Value> {
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => Some(backend.own_metadata()),
-            Backend::Memory(_) => None,
+            Backend::Memory(_) | Backend::File(_) => None,
         }
     }
 }

@@ -21,9 +21,8 @@ pub fn image(tools: &Tools) -> Image {
     }
 }
 
-/// The objects, as YAML documents. Without a name server of the machine, outside names are not answered.
-pub fn objects(image: &str, forward: bool) -> String {
-    let forward = if forward { "forward . /etc/resolv.conf" } else { "" };
+/// The objects, as YAML documents. Names outside the cluster are refused at once, since pods could not reach them.
+pub fn objects(image: &str) -> String {
     format!(
         r#"apiVersion: v1
 kind: ServiceAccount
@@ -55,7 +54,6 @@ data:
       kubernetes cluster.local in-addr.arpa {{
         pods insecure
       }}
-      {forward}
       cache 5
       reload
     }}

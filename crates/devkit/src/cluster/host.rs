@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::layout::{ADDRESS, CGROUP, LINK, Layout, RANGE, State};
+use super::layout::{ADDRESS, CGROUP, LINK, Layout, PODS, RANGE, State};
 use crate::progress::Progress;
 use crate::{Error, Result, process};
 
@@ -34,6 +34,8 @@ const SETTINGS: &[&str] = &[
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 ];
+
+const FORWARDING_RULES: &[&[&str]] = &[&["-s", RANGE], &["-d", RANGE]];
 
 // Folders that parts of the cluster make outside its own folder, parents first.
 const FOREIGN_FOLDERS: &[&str] = &[
@@ -68,8 +70,11 @@ pub fn require_root() -> Result<()> {
 /// # Errors
 /// [`Error::Missing`] naming the program and how to install it; [`Error::Failed`] when apt-get fails.
 pub fn ensure_programs(log: &Path) -> Result<()> {
-    let mut packages: Vec<&str> =
-        PROGRAMS.iter().filter(|(program, _)| process::find(program).is_none()).map(|(_, package)| *package).collect();
+    let mut packages: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| process::find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
     if cni_folder().is_none() {
         packages.push(CNI_PACKAGE);
     }
@@ -106,7 +111,8 @@ fn apt(verb: &[&str], packages: &[&str], log: &Path, progress: &Progress) -> Res
 
 fn is_debian() -> bool {
     let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    text.lines().any(|line| (line.starts_with("ID=") || line.starts_with("ID_LIKE=")) && line.contains("debian"))
+    text.lines()
+        .any(|line| (line.starts_with("ID=") || line.starts_with("ID_LIKE=")) && line.contains("debian"))
 }
 
 /// The folder that has the CNI plugins we use.
@@ -143,13 +149,13 @@ pub fn set(setting: &str, value: &str) -> Result<()> {
     std::fs::write(&path, value).map_err(Error::io("write", &path))
 }
 
-/// Makes the bridge device, the node's address, the route of our range, forwarding and the control group.
+/// Makes the bridge device, the node's address, the route of our range, forwarding and the control group. The pods'
+/// network is closed: it reaches this machine and no further.
 ///
 /// # Errors
 /// [`Error::Failed`] from `ip`, [`Error::Io`].
-pub fn prepare(layout: &Layout) -> Result<()> {
+pub fn prepare(layout: &Layout, state: &mut State) -> Result<()> {
     if !link_exists() {
-        refuse_taken_range()?;
         ip(&["link", "add", LINK, "type", "bridge"])?;
     }
     ip(&["address", "replace", &format!("{ADDRESS}/32"), "dev", LINK])?;
@@ -160,7 +166,35 @@ pub fn prepare(layout: &Layout) -> Result<()> {
         std::fs::create_dir_all(&folder).map_err(Error::io("create the control group", &folder))?;
     }
     enable_unified_controllers();
-    crate::files::write(&layout.at("resolv.conf"), resolv_conf())
+    if state.forwarding_rules || forwarding_is_dropped() {
+        state.forwarding_rules = true;
+        state.save(layout)?;
+        for rule in FORWARDING_RULES {
+            if iptables("-C", rule).is_err() {
+                iptables("-I", rule)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the machine drops what it forwards unless a rule says otherwise; Docker sets it up so.
+fn forwarding_is_dropped() -> bool {
+    process::output(Command::new("iptables").args(["-w", "-S", "FORWARD"]), "iptables -S")
+        .is_ok_and(|text| text.contains("-P FORWARD DROP"))
+}
+
+fn iptables(verb: &str, rule: &[&str]) -> Result<String> {
+    let mut command = Command::new("iptables");
+    command.args(["-w", verb, "FORWARD"]).args(rule).args(["-j", "ACCEPT"]);
+    process::output(&mut command, &format!("iptables {verb} FORWARD {}", rule.join(" ")))
+}
+
+/// Takes away the rules that [`prepare`] may have made.
+pub fn remove_forwarding_rules() {
+    for rule in FORWARDING_RULES {
+        while iptables("-D", rule).is_ok() {}
+    }
 }
 
 /// Whether the bridge device exists.
@@ -170,9 +204,11 @@ pub fn link_exists() -> bool {
 
 /// Whether the device, its address and the setting are as [`prepare`] left them.
 pub fn prepared() -> bool {
-    let addressed = process::output(Command::new("ip").args(["-4", "address", "show", "dev", LINK]), "ip address")
-        .is_ok_and(|text| text.contains(ADDRESS));
-    let forwarding = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1");
+    let addressed =
+        process::output(Command::new("ip").args(["-4", "address", "show", "dev", LINK]), "ip address")
+            .is_ok_and(|text| text.contains(ADDRESS));
+    let forwarding =
+        std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1");
     addressed && forwarding
 }
 
@@ -180,8 +216,11 @@ fn ip(args: &[&str]) -> Result<String> {
     process::output(Command::new("ip").args(args), &format!("ip {}", args.join(" ")))
 }
 
-/// The range is ours only if no other route of this machine points into it.
-fn refuse_taken_range() -> Result<()> {
+/// Fails when a route of this machine points into the cluster's range; asked before a cluster is made.
+///
+/// # Errors
+/// [`Error::Refused`] naming the route.
+pub fn refuse_taken_range() -> Result<()> {
     let routes = ip(&["-4", "route", "show", "table", "all"])?;
     let taken = routes.lines().find(|line| {
         let ours = |word: &str| word.starts_with("198.18.") || word.starts_with("198.19.");
@@ -196,6 +235,22 @@ fn refuse_taken_range() -> Result<()> {
     }
 }
 
+/// Devices of pods on this side: those that a route to a pod's address names.
+///
+/// # Errors
+/// [`Error::Failed`] from `ip`.
+pub fn pod_links() -> Result<Vec<String>> {
+    let prefix = PODS.rsplit_once('.').map_or(PODS, |(prefix, _)| prefix);
+    let routes = ip(&["-4", "route", "show"])?;
+    let device = |line: &str| {
+        let mut words = line.split_whitespace();
+        let to_pod = words.next().is_some_and(|target| target.starts_with(&format!("{prefix}.")));
+        let name = words.skip_while(|word| *word != "dev").nth(1).filter(|name| name.starts_with("veth"));
+        name.filter(|_| to_pod).map(str::to_owned)
+    };
+    Ok(routes.lines().filter_map(device).collect())
+}
+
 /// Our control group in every hierarchy of this machine (one with cgroup v2, several with v1 or both).
 pub fn cgroup_folders() -> Vec<PathBuf> {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -204,7 +259,8 @@ pub fn cgroup_folders() -> Vec<PathBuf> {
         .filter_map(|line| {
             let (mount, filesystem) = line.split_once(" - ")?;
             let kind = filesystem.split(' ').next()?;
-            matches!(kind, "cgroup" | "cgroup2").then(|| Path::new(mount.split(' ').nth(4).unwrap_or("/sys/fs/cgroup")).join(CGROUP))
+            matches!(kind, "cgroup" | "cgroup2")
+                .then(|| Path::new(mount.split(' ').nth(4).unwrap_or("/sys/fs/cgroup")).join(CGROUP))
         })
         .collect();
     folders.sort();
@@ -221,20 +277,4 @@ fn enable_unified_controllers() {
             let _ = std::fs::write(folder.join("cgroup.subtree_control"), format!("+{controller}"));
         }
     }
-}
-
-/// Name servers for pods: those of this machine that a pod can reach, thus not those on loopback.
-fn resolv_conf() -> String {
-    let candidates = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
-    candidates
-        .iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok())
-        .map(|text| {
-            text.lines()
-                .filter(|line| line.starts_with("nameserver") && !line.contains(" 127.") && !line.contains("::1"))
-                .map(|line| format!("{line}\n"))
-                .collect::<String>()
-        })
-        .find(|text| !text.is_empty())
-        .unwrap_or_default()
 }

@@ -46,7 +46,7 @@ impl Layout {
     /// # Errors
     /// [`Error::Refused`] without a cache folder.
     pub fn new() -> Result<Self> {
-        Ok(Self { folder: cache::root()?.join("cluster") })
+        Ok(Self { folder: cache::folder()?.join("cluster") })
     }
 
     /// The folder of everything.
@@ -93,6 +93,9 @@ pub struct State {
     pub processes: BTreeMap<String, Record>,
     /// Kernel settings before the cluster changed them, as paths below `/proc/sys`.
     pub settings: BTreeMap<String, String>,
+    /// Whether rules were needed because this machine drops what it forwards.
+    #[serde(default)]
+    pub forwarding_rules: bool,
     /// Folders outside the cluster's that did not exist before, parents first.
     pub made_folders: Vec<PathBuf>,
 }
@@ -101,7 +104,8 @@ impl State {
     /// The fingerprint of this program.
     pub fn current_fingerprint() -> String {
         let tools = [Tool::Kubernetes, Tool::Etcd, Tool::Coredns, Tool::Pause];
-        let versions: Vec<String> = tools.iter().map(|tool| format!("{}-{}", tool.name(), tool.version())).collect();
+        let versions: Vec<String> =
+            tools.iter().map(|tool| format!("{}-{}", tool.name(), tool.version())).collect();
         format!("layout-{LAYOUT} {}", versions.join(" "))
     }
 

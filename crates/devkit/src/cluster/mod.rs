@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::control_plane::free_ports;
-use crate::images::oci::{self, Entry, Image, Layer};
+use crate::images::oci;
 use crate::kubectl::Kubectl;
 use crate::progress::{self, Progress};
 use crate::tools::{self, Tool, Tools};
@@ -83,6 +83,7 @@ pub fn up() -> Result<Cluster> {
         progress.done("");
     }
     host::ensure_programs(&layout.log("apt"))?;
+    host::refuse_taken_range()?;
     let [client, peers] = free_ports()?;
     let mut state = State {
         fingerprint: State::current_fingerprint(),
@@ -128,7 +129,9 @@ pub fn status() -> Result<Vec<String>> {
     let mut lines: Vec<String> = state
         .processes
         .iter()
-        .map(|(name, record)| format!("{name} {} {}", record.pid, if record.alive() { "runs" } else { "has ended" }))
+        .map(|(name, record)| {
+            format!("{name} {} {}", record.pid, if record.alive() { "runs" } else { "has ended" })
+        })
         .collect();
     let cluster = Cluster { tools: tools::ensure(&[Tool::Kubernetes])?, layout };
     let faults = cluster.faults(&state);
@@ -195,11 +198,12 @@ impl Cluster {
             state.save(layout)?;
         }
         let progress = Progress::start("prepare the machine's network");
-        host::prepare(layout)?;
+        host::prepare(layout, &mut state)?;
         progress.done(&format!("{} {ADDRESS}", layout::LINK));
 
         let progress = Progress::start("start the control plane");
-        let (etcd, api) = (node::etcd(layout, &self.tools, &state), node::api_server(layout, &self.tools, &state));
+        let (etcd, api) =
+            (node::etcd(layout, &self.tools, &state), node::api_server(layout, &self.tools, &state));
         self.ensure(&mut state, &etcd)?;
         self.ensure(&mut state, &api)?;
         self.wait(&state, &progress, &["etcd", "kube-apiserver"], "the API server to be ready", || {
@@ -222,13 +226,20 @@ impl Cluster {
         let progress = Progress::start("start the node");
         self.ensure(&mut state, &node::kubelet(layout, &self.tools)?)?;
         self.ensure(&mut state, &node::proxy(layout, &self.tools))?;
-        self.wait(&state, &progress, &["kubelet", "containerd"], "the node to be Ready", || self.node_ready())?;
+        self.wait(&state, &progress, &["kubelet", "containerd"], "the node to be Ready", || {
+            self.node_ready()
+        })?;
         progress.done(NODE);
 
         let progress = Progress::start("start DNS and Service addresses");
-        let forward = !files::read(&layout.at("resolv.conf"))?.is_empty();
-        self.kubectl().apply(&dns::objects(&names, forward))?;
-        self.wait(&state, &progress, &["containerd", "kubelet", "kube-proxy"], "DNS and the Service network to answer", || self.services_answer())?;
+        self.kubectl().apply(&dns::objects(&names))?;
+        self.wait(
+            &state,
+            &progress,
+            &["containerd", "kubelet", "kube-proxy"],
+            "DNS and the Service network to answer",
+            || self.services_answer(),
+        )?;
         progress.done(&format!("the cluster is up after {:.0} s", started.elapsed().as_secs_f32()));
         Ok(())
     }
@@ -275,25 +286,23 @@ impl Cluster {
         })
     }
 
-    /// Packs and loads the sandbox and DNS images; returns the name of the DNS image.
+    /// Packs and loads the sandbox and DNS images unless they are there; returns the name of the DNS image.
     fn load_base_images(&self, runtime: &Runtime) -> Result<String> {
-        let pause = Image {
-            repository: node::PAUSE_IMAGE.into(),
-            layers: vec![Layer::from([(
-                "pause".to_owned(),
-                Entry::File { source: self.tools.program("pause"), mode: 0o755 },
-            )])],
-            entrypoint: vec!["/pause".into()],
-            user: "65535:65535".into(),
-            working_folder: "/".into(),
-            ..Default::default()
-        };
+        let images =
+            [(node::pause_image(&self.tools), Tool::Pause), (dns::image(&self.tools), Tool::Coredns)];
         let folder = self.layout.at("images");
-        let pause = oci::pack(&pause, Tool::Pause.version(), &folder.join("pause.tar"))?;
-        let dns = oci::pack(&dns::image(&self.tools), Tool::Coredns.version(), &folder.join("coredns.tar"))?;
-        runtime.load(&pause)?;
-        runtime.load(&dns)?;
-        Ok(dns.pinned_name().to_owned())
+        let mut last = String::new();
+        for (image, tool) in images {
+            last = format!("{}:{}", image.repository, tool.version());
+            if !runtime.has_name(&last)? {
+                runtime.load(&oci::pack(
+                    &image,
+                    tool.version(),
+                    &folder.join(format!("{}.tar", tool.name())),
+                )?)?;
+            }
+        }
+        Ok(last)
     }
 
     fn node_ready(&self) -> std::result::Result<(), String> {

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::host;
-use super::layout::{ADDRESS, API_PORT, API_SERVICE, CGROUP, DNS_SERVICE, Layout, NODE, PODS, SERVICES, State};
+use super::layout::{
+    ADDRESS, API_PORT, API_SERVICE, CGROUP, DNS_SERVICE, Layout, NODE, PODS, SERVICES, State,
+};
+use crate::images::oci::{Entry, Image, Layer};
 use crate::tools::Tools;
 use crate::{Error, Result, files, pki};
 
@@ -36,7 +39,12 @@ pub fn write_identities(layout: &Layout) -> Result<()> {
     let authority = pki::Authority::new("dynamo-dev")?;
     let certificate = authority.certificate();
     files::write(&pki.join("ca.crt"), certificate)?;
-    let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
+    let names = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ];
     let mut addresses = vec![ADDRESS, API_SERVICE, "localhost"];
     addresses.extend(names);
     authority.write_server(&pki, "apiserver", &addresses)?;
@@ -50,6 +58,19 @@ pub fn write_identities(layout: &Layout) -> Result<()> {
         files::write_secret(&layout.at(file), pki::kubeconfig(NODE, &url(), certificate, &token))?;
     }
     files::write_secret(&pki.join("tokens.csv"), lines)
+}
+
+/// The sandbox image: one static program that holds a pod's namespaces open.
+pub fn pause_image(tools: &Tools) -> Image {
+    let program = Entry::File { source: tools.program("pause"), mode: 0o755 };
+    Image {
+        repository: PAUSE_IMAGE.into(),
+        layers: vec![Layer::from([("pause".to_owned(), program)])],
+        entrypoint: vec!["/pause".into()],
+        user: "65535:65535".into(),
+        env: Vec::new(),
+        working_folder: "/".into(),
+    }
 }
 
 /// A process of the cluster.
@@ -250,6 +271,8 @@ pub fn kubelet(layout: &Layout, tools: &Tools) -> Result<Part> {
         "imageGCLowThresholdPercent": 99,
         "makeIPTablesUtilChains": false,
     });
+    // No name server and no search domain of the machine: pods ask the cluster's DNS alone.
+    files::write(&layout.at("resolv.conf"), "")?;
     files::write(&layout.at("kubelet.json"), config.to_string())?;
     let args = vec![
         format!("--config={}", layout.text("kubelet.json")),

@@ -35,6 +35,14 @@ impl Runtime {
         self.ctr(&["version"])
     }
 
+    /// Whether an image of this full name is there.
+    ///
+    /// # Errors
+    /// As [`Runtime::version`].
+    pub fn has_name(&self, name: &str) -> Result<bool> {
+        Ok(self.ctr(&["images", "list", "--quiet"])?.lines().any(|line| line.trim() == name))
+    }
+
     /// Whether every name of the archive already stands for its content.
     ///
     /// # Errors

@@ -108,7 +108,10 @@ fn tree(root: &Path) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         all.push(folder);
         open.extend(
-            entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()),
+            entries
+                .flatten()
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|e| e.path()),
         );
     }
     all
@@ -161,14 +164,26 @@ fn unescape(text: &str) -> String {
 }
 
 fn remove_network(state: &State) -> Result<()> {
+    // The kernel removes them some time after the last process of a pod; waiting for that would be slower.
+    for link in host::pod_links()? {
+        // It may have gone by itself in between.
+        let _ = process::output(Command::new("ip").args(["link", "delete", &link]), "ip link delete");
+    }
     if host::link_exists() {
-        process::output(Command::new("ip").args(["link", "delete", LINK]), &format!("ip link delete {LINK}"))?;
+        process::output(
+            Command::new("ip").args(["link", "delete", LINK]),
+            &format!("ip link delete {LINK}"),
+        )?;
+    }
+    if state.forwarding_rules {
+        host::remove_forwarding_rules();
     }
     if !state.processes.contains_key("kube-proxy") || process::find("nft").is_none() {
         return Ok(());
     }
     for (family, table) in TABLES {
-        let exists = process::output(Command::new("nft").args(["list", "table", family, table]), "nft list").is_ok();
+        let exists =
+            process::output(Command::new("nft").args(["list", "table", family, table]), "nft list").is_ok();
         if exists {
             let what = format!("nft delete table {family} {table}");
             process::output(Command::new("nft").args(["delete", "table", family, table]), &what)?;

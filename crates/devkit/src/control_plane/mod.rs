@@ -150,7 +150,9 @@ impl ControlPlane {
     pub fn stop(mut self) -> Result<()> {
         self.end();
         let folder = self.folder.clone();
-        self.temporary.take().map_or(Ok(()), |temporary| temporary.close().map_err(Error::io("remove", &folder)))
+        self.temporary
+            .take()
+            .map_or(Ok(()), |temporary| temporary.close().map_err(Error::io("remove", &folder)))
     }
 
     fn end(&mut self) {
@@ -308,7 +310,8 @@ fn write_identities(options: &ControlPlaneOptions, folder: &Path) -> Result<(Str
     if !pki.join("sa.key").exists() {
         pki::write_signing_pair(&pki)?;
     }
-    let mut accounts = vec![(ADMIN.to_owned(), vec!["system:masters".to_owned()]), (MANAGER.to_owned(), Vec::new())];
+    let mut accounts =
+        vec![(ADMIN.to_owned(), vec!["system:masters".to_owned()]), (MANAGER.to_owned(), Vec::new())];
     accounts.extend(options.users.iter().cloned());
     let (mut lines, mut users) = (String::new(), Vec::new());
     for (user, groups) in accounts {
@@ -370,9 +373,11 @@ pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
     let seed = u16::from_str_radix(&pki::token()?[..4], 16).unwrap_or_default();
     let mut candidates = (0..SPAN).map(|step| LOWEST + (seed % SPAN + step) % SPAN);
     for port in &mut ports {
-        let found = candidates.by_ref().find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok().map(|l| (port, l)));
-        let (number, listener) =
-            found.ok_or_else(|| Error::Refused("no free port between 20000 and 32000 on 127.0.0.1".into()))?;
+        let found = candidates
+            .by_ref()
+            .find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok().map(|l| (port, l)));
+        let (number, listener) = found
+            .ok_or_else(|| Error::Refused("no free port between 20000 and 32000 on 127.0.0.1".into()))?;
         // Held until all are found, so that no port is found twice.
         held.push(listener);
         *port = number;

@@ -76,13 +76,23 @@ impl Supervised {
 
     /// Fails if the program has ended, with its last log lines.
     pub fn check(&mut self) -> Result<()> {
-        let Some(status) = self.shell.try_wait().map_err(Error::io("wait for", &self.log))? else { return Ok(()) };
+        let Some(status) = self.shell.try_wait().map_err(Error::io("wait for", &self.log))? else {
+            return Ok(());
+        };
         let tail = files::tail(&self.log, 25);
         if tail.contains("address already in use") {
             return Err(Error::AddressInUse { what: self.name.clone() });
         }
         let (what, status) = (self.name.clone(), status.to_string());
         Err(Error::Failed { what, status, log: Some(self.log.clone()), tail })
+    }
+
+    /// How the program ended; `None` while it runs.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the watching shell cannot be asked.
+    pub fn status(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        self.shell.try_wait().map_err(Error::io("wait for", &self.log))
     }
 
     pub fn log_tail(&self) -> String {

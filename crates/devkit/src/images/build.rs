@@ -67,14 +67,24 @@ pub fn build(options: &BuildOptions) -> Result<Built> {
     let root = workspace()?;
     let folder = archives()?;
     let triple = host_triple()?;
-    let progress = Progress::start(format!("build dynamo-operator and dynamo-serve ({triple}, {})", options.profile));
+    let progress =
+        Progress::start(format!("build dynamo-operator and dynamo-serve ({triple}, {})", options.profile));
     let mut command = cargo()?;
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     command
         .current_dir(&root)
         .env("RUSTFLAGS", format!("{flags} -C target-feature=+crt-static").trim())
         .args(["build", "--profile", &options.profile, "--target", &triple])
-        .args(["-p", "dynamo-operator", "--bin", "dynamo-operator", "-p", "dynamo-serve", "--bin", "dynamo-serve"]);
+        .args([
+            "-p",
+            "dynamo-operator",
+            "--bin",
+            "dynamo-operator",
+            "-p",
+            "dynamo-serve",
+            "--bin",
+            "dynamo-serve",
+        ]);
     let log = folder.join("build.log");
     crate::files::write(&log, "")?;
     process::run_logged(&mut command, "cargo build", &log, &progress)?;
@@ -105,7 +115,8 @@ fn target_folder() -> Result<PathBuf> {
         cargo()?.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]),
         "cargo metadata",
     )?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| Error::parse("cargo metadata", e))?;
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| Error::parse("cargo metadata", e))?;
     let folder = value["target_directory"].as_str();
     folder.map(PathBuf::from).ok_or_else(|| Error::parse("cargo metadata", "no target_directory"))
 }
@@ -131,7 +142,9 @@ fn check_program(path: &Path, sized: bool) -> Result<String> {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if sized && size > SIZE_LIMIT {
-        return Err(Error::Refused(format!("{name} has {size} bytes; the limit is {SIZE_LIMIT}: find what grew")));
+        return Err(Error::Refused(format!(
+            "{name} has {size} bytes; the limit is {SIZE_LIMIT}: find what grew"
+        )));
     }
     #[expect(clippy::cast_precision_loss, reason = "a size for people, one decimal")]
     let megabytes = size as f64 / 1e6;
@@ -249,7 +262,10 @@ mod tests {
         let image = serve_image(Path::new("/proc/self/exe"), folder.path()).unwrap();
         let [base, content, program] = image.layers.as_slice() else { panic!("three layers") };
         for link in ["bin/sh", "usr/bin/python3", "usr/local/bin/python3"] {
-            assert!(matches!(&base[link], Entry::Link(target) if target == "/usr/local/bin/dynamo-serve"), "{link}");
+            assert!(
+                matches!(&base[link], Entry::Link(target) if target == "/usr/local/bin/dynamo-serve"),
+                "{link}"
+            );
         }
         assert!(matches!(base["tmp"], Entry::Folder { mode: 0o1777, .. }));
         assert!(matches!(base["workspace"], Entry::Folder { owner: 1000, .. }));

@@ -123,7 +123,8 @@ fn pack_in(image: &Image, tag: &str, archive: &Path, work: &Path) -> Result<Arch
     let short: String = hex_part(&manifest.digest).chars().take(12).collect();
     let tags = [tag.to_owned(), short];
     let names: Vec<String> = tags.iter().map(|tag| format!("{}:{tag}", image.repository)).collect();
-    let index: Vec<Descriptor> = names.iter().zip(&tags).map(|(name, tag)| named(&manifest, name, tag)).collect();
+    let index: Vec<Descriptor> =
+        names.iter().zip(&tags).map(|(name, tag)| named(&manifest, name, tag)).collect();
     let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": index});
     let layer_paths: Vec<String> = layers.iter().map(|layer| blob_path(&layer.digest)).collect();
     // Docker before version 25 reads this file and not the index.
@@ -159,7 +160,8 @@ fn config(image: &Image, layers: &[Descriptor]) -> Value {
     };
     // Layers are not compressed, so a layer's digest is also the digest of its content.
     let contents: Vec<&str> = layers.iter().map(|layer| layer.digest.as_str()).collect();
-    let history: Vec<Value> = layers.iter().map(|_| json!({"created": CREATED, "created_by": "devkit"})).collect();
+    let history: Vec<Value> =
+        layers.iter().map(|_| json!({"created": CREATED, "created_by": "devkit"})).collect();
     json!({
         "created": CREATED,
         "architecture": architecture,
@@ -292,7 +294,9 @@ pub fn inspect(path: &Path) -> Result<Archive> {
         let name = entry.path().map_err(Error::io("read", path))?.display().to_string();
         let mut text = String::new();
         match name.as_str() {
-            "index.json" | "manifest.json" => entry.read_to_string(&mut text).map_err(Error::io("read", path))?,
+            "index.json" | "manifest.json" => {
+                entry.read_to_string(&mut text).map_err(Error::io("read", path))?
+            }
             "oci-layout" => continue,
             _ => break,
         };
@@ -305,7 +309,9 @@ pub fn inspect(path: &Path) -> Result<Archive> {
     let manifest = index.and_then(|index| index.manifests.into_iter().next());
     let docker = docker.and_then(|all| all.into_iter().next());
     let (Some(manifest), Some(docker)) = (manifest, docker) else {
-        return Err(fault("no index.json or manifest.json at its start: not an archive of `devkit images build`"));
+        return Err(fault(
+            "no index.json or manifest.json at its start: not an archive of `devkit images build`",
+        ));
     };
     let config = docker.config.replace("blobs/sha256/", "sha256:");
     Ok(Archive { path: path.into(), names: docker.repo_tags, digest: manifest.digest, config })

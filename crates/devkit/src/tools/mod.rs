@@ -33,7 +33,7 @@ impl Tools {
 /// # Errors
 /// [`Error::Missing`] without Go (or cargo), [`Error::Failed`] with the end of the build log.
 pub fn ensure(tools: &[Tool]) -> Result<Tools> {
-    let root = cache::root()?.join("tools");
+    let root = cache::folder()?.join("tools");
     let bin = root.join("bin");
     for tool in tools {
         if !built(&root, *tool) {
@@ -49,7 +49,7 @@ pub fn ensure(tools: &[Tool]) -> Result<Tools> {
 /// # Errors
 /// [`Error::Refused`] without a cache folder.
 pub fn is_built(tool: Tool) -> Result<bool> {
-    Ok(built(&cache::root()?.join("tools"), tool))
+    Ok(built(&cache::folder()?.join("tools"), tool))
 }
 
 fn home(root: &Path, tool: Tool) -> PathBuf {

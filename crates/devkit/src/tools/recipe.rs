@@ -112,7 +112,9 @@ pub(super) fn run(tool: Tool, work: &Path, out: &Path, log: &Path, progress: &Pr
     let version = tool.version();
     match tool {
         Tool::Kubernetes => build.kubernetes(version),
-        Tool::Etcd => build.main_package("etcd", ETCD_MAIN, &[&format!("go.etcd.io/etcd/server/v3@{version}")]),
+        Tool::Etcd => {
+            build.main_package("etcd", ETCD_MAIN, &[&format!("go.etcd.io/etcd/server/v3@{version}")])
+        }
         Tool::Helm => build.install(
             &format!("helm.sh/helm/v3/cmd/helm@{version}"),
             &format!("-X helm.sh/helm/v3/internal/version.version={version}"),
@@ -156,9 +158,14 @@ struct Module {
 
 impl Build<'_> {
     fn go(&self) -> Result<Command> {
-        let program = process::require("go", "install Go 1.24 or newer; the pinned tools are built from Go modules")?;
+        let program =
+            process::require("go", "install Go 1.24 or newer; the pinned tools are built from Go modules")?;
         let mut command = Command::new(program);
-        command.current_dir(self.work).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=mod").env("GOWORK", "off");
+        command
+            .current_dir(self.work)
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "-mod=mod")
+            .env("GOWORK", "off");
         Ok(command)
     }
 
@@ -170,9 +177,12 @@ impl Build<'_> {
     /// modules that require it: here each is replaced by the published module of the same release.
     fn kubernetes(&self, version: &str) -> Result<()> {
         let module = format!("k8s.io/kubernetes@{version}");
-        let text = process::output(self.go()?.args(["mod", "download", "-json", &module]), "go mod download")?;
-        let download: Download = serde_json::from_str(&text).map_err(|e| Error::parse("go mod download", e))?;
-        let text = process::output(self.go()?.args(["mod", "edit", "-json", &download.go_mod]), "go mod edit")?;
+        let text =
+            process::output(self.go()?.args(["mod", "download", "-json", &module]), "go mod download")?;
+        let download: Download =
+            serde_json::from_str(&text).map_err(|e| Error::parse("go mod download", e))?;
+        let text =
+            process::output(self.go()?.args(["mod", "edit", "-json", &download.go_mod]), "go mod edit")?;
         let upstream: GoMod = serde_json::from_str(&text).map_err(|e| Error::parse(&download.go_mod, e))?;
         let staging = version.replacen("v1.", "v0.", 1);
         self.step(self.go()?.args(["mod", "init", "devkit.local/kubernetes"]), "go mod init")?;
@@ -189,8 +199,7 @@ impl Build<'_> {
         self.step(self.go()?.args(["mod", "tidy"]), "go mod tidy")?;
         let minor = version.split('.').nth(1).unwrap_or_default();
         let at = "k8s.io/component-base/version";
-        let flags =
-            format!("-s -w -X {at}.gitVersion={version} -X {at}.gitMajor=1 -X {at}.gitMinor={minor}");
+        let flags = format!("-s -w -X {at}.gitVersion={version} -X {at}.gitMajor=1 -X {at}.gitMinor={minor}");
         let target = format!("{}/", self.out.join("bin").display());
         self.step(
             self.go()?.args(["build", "-trimpath", "-ldflags", &flags, "-o", &target]).args(&packages),
@@ -215,9 +224,13 @@ impl Build<'_> {
 
     fn install(&self, package: &str, flags: &str) -> Result<()> {
         self.step(
-            self.go()?
-                .env("GOBIN", self.out.join("bin"))
-                .args(["install", "-trimpath", "-ldflags", &format!("-s -w {flags}"), package]),
+            self.go()?.env("GOBIN", self.out.join("bin")).args([
+                "install",
+                "-trimpath",
+                "-ldflags",
+                &format!("-s -w {flags}"),
+                package,
+            ]),
             &format!("go install of {package}"),
         )
     }
@@ -227,7 +240,8 @@ impl Build<'_> {
         let mut command = Command::new(cargo);
         // The tool's build must not land in the target folder of the workspace.
         command.env("CARGO_TARGET_DIR", self.work.join("target")).args(["install", "--locked", "--root"]);
-        command.arg(self.out).args(["--version", version, name]);
+        // Speed of this tool matters less than the minutes its optimised build takes.
+        command.arg(self.out).args(["--debug", "--version", version, name]);
         self.step(&mut command, &format!("cargo install of {name}"))
     }
 }

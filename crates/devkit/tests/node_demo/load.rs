@@ -35,8 +35,11 @@ pub struct Outcome {
 impl Load {
     /// Starts `streams` clients, each with one request at a time.
     pub fn start(address: &str, streams: usize) -> Self {
-        let shared =
-            Arc::new(Shared { stop: AtomicBool::new(false), sent: AtomicUsize::new(0), failures: Mutex::default() });
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            sent: AtomicUsize::new(0),
+            failures: Mutex::default(),
+        });
         let clients = (0..streams)
             .map(|_| {
                 let (shared, address) = (Arc::clone(&shared), address.to_owned());
@@ -79,7 +82,8 @@ fn ask(address: &str, stream: bool) -> Result<(), String> {
         http::request(address, "/v1/chat/completions", Some(&body)).map_err(|error| error.to_string())?;
     let status = response.status;
     let text = response.text().map_err(|error| format!("{status}: {error}"))?;
-    let whole = if stream { text.trim_end().ends_with("data: [DONE]") } else { text.contains("finish_reason") };
+    let whole =
+        if stream { text.trim_end().ends_with("data: [DONE]") } else { text.contains("finish_reason") };
     if status == 200 && whole && !text.contains("event: error") {
         return Ok(());
     }

@@ -23,7 +23,9 @@ fn eventually<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<
     loop {
         match check() {
             Ok(value) => return value,
-            Err(reason) if start.elapsed() > limit => panic!("{what}: not within {} s: {reason}", limit.as_secs()),
+            Err(reason) if start.elapsed() > limit => {
+                panic!("{what}: not within {} s: {reason}", limit.as_secs())
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(250)),
         }
     }
@@ -60,7 +62,8 @@ fn home(variable: &str, folder: &str) -> std::ffi::OsString {
 
 fn ready(kubectl: &Kubectl, graph: &str) {
     eventually(&format!("graph {graph} is Ready"), LIMIT, || {
-        let object = kubectl.json(&["get", "dgd", graph, "-n", NAMESPACE]).map_err(|error| error.to_string())?;
+        let object =
+            kubectl.json(&["get", "dgd", graph, "-n", NAMESPACE]).map_err(|error| error.to_string())?;
         let condition = &object["status"]["conditions"][0];
         let current = condition["observedGeneration"] == object["metadata"]["generation"];
         if current && condition["status"] == "True" { Ok(()) } else { Err(condition.to_string()) }
@@ -68,7 +71,9 @@ fn ready(kubectl: &Kubectl, graph: &str) {
 }
 
 fn patch(kubectl: &Kubectl, graph: &str, change: &Value) {
-    kubectl.run(&["patch", "dgd", graph, "-n", NAMESPACE, "--type=merge", "-p", &change.to_string()]).unwrap();
+    kubectl
+        .run(&["patch", "dgd", graph, "-n", NAMESPACE, "--type=merge", "-p", &change.to_string()])
+        .unwrap();
 }
 
 fn address(kubectl: &Kubectl, service: &str) -> String {

@@ -8,7 +8,12 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Waits at most the limit of these tests.
+pub(super) async fn timed<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, work).await.expect("in time")
+}
 
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -36,7 +41,12 @@ impl Answer {
     }
 }
 
-pub(super) async fn open(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> TcpStream {
+pub(super) async fn open(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("the frontend listens");
     let text = body.map(Value::to_string).unwrap_or_default();
     let method = if body.is_some() { "POST" } else { "GET" };
@@ -52,7 +62,7 @@ pub(super) async fn open(address: SocketAddr, path: &str, headers: &[(&str, &str
 
 pub(super) async fn read(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
-    tokio::time::timeout(LIMIT, stream.read_to_end(&mut bytes)).await.expect("in time").expect("readable");
+    timed(stream.read_to_end(&mut bytes)).await.expect("readable");
     let split = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
     let head = String::from_utf8_lossy(&bytes[..split]).to_lowercase();
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");

@@ -80,3 +80,16 @@ async fn a_model_with_prefill_workers_only_is_listed_and_not_served() {
     assert_eq!(get(world.frontend.address(), "/v1/models").await.json()["data"][0]["id"], MODEL);
     assert_eq!(chat(world.frontend.address(), &request()).await.status, 404);
 }
+
+#[tokio::test]
+async fn prefill_is_spread_over_all_prefill_workers() {
+    let world = World::start(|_| {}).await;
+    let one = Worker::with_card(&world, 4, Script::Prefill, world.prefill_card()).await;
+    let two = Worker::with_card(&world, 5, Script::Prefill, world.prefill_card()).await;
+    let _decode = Worker::start(&world, 6, Script::Say("ok")).await;
+    world.models(1).await;
+    for _ in 0..4 {
+        assert_eq!(chat(world.frontend.address(), &request()).await.status, 200);
+    }
+    assert_eq!((one.requests().len(), two.requests().len()), (2, 2));
+}

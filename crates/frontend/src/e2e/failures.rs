@@ -17,7 +17,7 @@ async fn a_worker_that_cannot_be_reached_is_replaced_without_the_client_noticing
     let mut gone = Worker::start(&world, 1, Script::Say("never")).await;
     let _good = Worker::start(&world, 2, Script::Say("fine")).await;
     world.models(1).await;
-    gone.server = None;
+    gone.die();
     for _ in 0..6 {
         let answer = chat(world.frontend.address(), &request(false)).await;
         assert_eq!(answer.json()["choices"][0]["message"]["content"], "fine", "{}", answer.body);
@@ -32,7 +32,7 @@ async fn a_model_without_reachable_workers_answers_503_with_the_reason() {
     let world = World::start(|config| config.patience = std::time::Duration::from_millis(300)).await;
     let mut gone = Worker::start(&world, 1, Script::Say("never")).await;
     world.models(1).await;
-    gone.server = None;
+    gone.die();
     let answer = chat(world.frontend.address(), &request(true)).await;
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert!(answer.body.contains("no instance of model"), "{}", answer.body);
@@ -69,15 +69,15 @@ async fn broken(migration_limit: u32) -> (World, client::Answer, Worker) {
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains("\"content\":\"c\"") {
         let mut piece = [0; 4096];
-        let count = stream.read(&mut piece).await.unwrap();
+        let count = client::timed(stream.read(&mut piece)).await.unwrap();
         assert_ne!(count, 0, "{}", String::from_utf8_lossy(&seen));
         seen.extend_from_slice(&piece[..count]);
     }
     let second = Worker::start(&world, 2, Script::Say("defgh")).await;
     world.discovery.unregister(&first.handle).await.unwrap();
-    first.server = None;
+    first.die();
     let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).await.unwrap();
+    client::timed(stream.read_to_end(&mut rest)).await.unwrap();
     seen.extend(rest);
     let text = String::from_utf8_lossy(&seen).into_owned();
     let answer = client::Answer { status: 200, head: String::new(), body: text };
@@ -100,7 +100,11 @@ async fn a_broken_stream_goes_on_elsewhere_with_the_tokens_already_made() {
 #[tokio::test]
 async fn a_broken_stream_without_migration_ends_with_an_error_event_and_counts_as_error() {
     let (world, answer, _second) = broken(0).await;
-    assert!(answer.body.contains("event: error\n: Failed to generate completions: Stream ended"), "{}", answer.body);
+    assert!(
+        answer.body.contains("event: error\n: Failed to generate completions: Stream ended"),
+        "{}",
+        answer.body
+    );
     assert!(!answer.body.contains("[DONE]"), "{}", answer.body);
     world.metric("dynamo_frontend_requests_total{model=\"org/echo-model\",endpoint=\"chat_completions\",request_type=\"stream\",status=\"error\"} 1").await;
 }
@@ -108,7 +112,8 @@ async fn a_broken_stream_without_migration_ends_with_an_error_event_and_counts_a
 #[tokio::test]
 async fn a_worker_s_error_is_passed_on_with_its_status_or_as_500() {
     let world = World::start(|_| {}).await;
-    let worker = Worker::start(&world, 1, Script::SayThenError("a", r#"{"message":"bad image","code":422}"#)).await;
+    let worker =
+        Worker::start(&world, 1, Script::SayThenError("a", r#"{"message":"bad image","code":422}"#)).await;
     world.models(1).await;
     let answer = chat(world.frontend.address(), &request(false)).await;
     assert_eq!((answer.status, answer.json()["message"].clone()), (422, json!("bad image")));
@@ -129,7 +134,7 @@ async fn a_client_that_leaves_kills_its_request_on_the_worker_and_is_counted() {
             client::open(world.frontend.address(), "/v1/chat/completions", &[], Some(&request(stream))).await;
         worker.busy().await;
         drop(connection);
-        worker.cancelled.cancelled().await;
+        client::timed(worker.cancelled.cancelled()).await;
         world.metric("dynamo_frontend_disconnected_clients 1").await;
         world.metric("dynamo_frontend_inflight_requests{model=\"org/echo-model\"} 0").await;
     }

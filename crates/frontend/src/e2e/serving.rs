@@ -19,7 +19,11 @@ async fn a_chat_answer_has_text_finish_reason_and_usage() {
     let world = World::start(|_| {}).await;
     let worker = Worker::start(&world, 7, Script::Say("Grüße!")).await;
     world.models(1).await;
-    let answer = chat(world.frontend.address(), &request(&json!({"nvext": {"extra_fields": ["worker_id", "timing"]}}))).await;
+    let answer = chat(
+        world.frontend.address(),
+        &request(&json!({"nvext": {"extra_fields": ["worker_id", "timing"]}})),
+    )
+    .await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let body = answer.json();
     assert_eq!(body["object"], "chat.completion");
@@ -76,9 +80,11 @@ async fn completions_take_several_prompts_and_choices_with_echo_and_logprobs() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     let body = answer.json();
     assert_eq!(body["object"], "text_completion");
-    let texts: Vec<_> = body["choices"].as_array().unwrap().iter().map(|choice| choice["text"].clone()).collect();
+    let texts: Vec<_> =
+        body["choices"].as_array().unwrap().iter().map(|choice| choice["text"].clone()).collect();
     assert_eq!(texts, ["xab", "xab", "yzab", "yzab"]);
-    let indexes: Vec<_> = body["choices"].as_array().unwrap().iter().map(|choice| choice["index"].clone()).collect();
+    let indexes: Vec<_> =
+        body["choices"].as_array().unwrap().iter().map(|choice| choice["index"].clone()).collect();
     assert_eq!(indexes, [0, 1, 2, 3]);
     assert_eq!(body["choices"][0]["logprobs"]["token_logprobs"], json!([-0.5, -0.5]));
     assert_eq!(body["usage"], json!({"prompt_tokens": 3, "completion_tokens": 8, "total_tokens": 11}));
@@ -98,7 +104,7 @@ async fn a_stop_string_ends_the_text_and_the_work_on_the_worker() {
     let answer = chat(world.frontend.address(), &request(&json!({"stop": ["END"]}))).await;
     let choice = answer.json()["choices"][0].clone();
     assert_eq!((&choice["message"]["content"], &choice["stop_reason"]), (&json!("one "), &json!("END")));
-    worker.cancelled.cancelled().await;
+    client::timed(worker.cancelled.cancelled()).await;
 }
 
 #[tokio::test]
@@ -115,7 +121,11 @@ async fn bad_requests_get_their_status_and_a_json_body() {
         (request(&json!({"nope": 1})), 400, "Unsupported parameter(s): `nope`"),
         (request(&json!({"messages": "x"})), 400, "expected a sequence"),
         (request(&json!({"max_tokens": 600})), 400, "context of 512"),
-        (request(&json!({"messages": [{"role": "user", "content": "x".repeat(600)}]})), 400, "context is 512"),
+        (
+            request(&json!({"messages": [{"role": "user", "content": "x".repeat(600)}]})),
+            400,
+            "context is 512",
+        ),
         (request(&json!({"model": "other"})), 404, "Model not found"),
     ] {
         let answer = chat(address, &body).await;
@@ -139,7 +149,10 @@ async fn health_lists_what_discovery_shows_and_openapi_lists_the_routes() {
     let health = get(world.frontend.address(), "/health").await;
     assert_eq!(health.status, 200);
     let body = health.json();
-    assert_eq!((&body["status"], &body["endpoints"]), (&json!("healthy"), &json!(["dyn://ns.backend.generate"])));
+    assert_eq!(
+        (&body["status"], &body["endpoints"]),
+        (&json!("healthy"), &json!(["dyn://ns.backend.generate"]))
+    );
     let instance = &body["instances"][0];
     assert_eq!((&instance["instance_id"], &instance["namespace"]), (&json!(7994), &json!("ns")));
     assert!(instance["transport"]["tcp"].is_string(), "{instance}");

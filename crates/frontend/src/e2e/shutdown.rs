@@ -52,9 +52,9 @@ async fn a_stream_in_work_is_finished_before_the_frontend_ends() {
     assert!(!ended.load(Ordering::Acquire), "the stream is still open");
     // The worker goes away, which ends the stream with an error event: the answer is over.
     discovery.unregister(&first.handle).await.unwrap();
-    first.server = None;
+    first.die();
     let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).await.unwrap();
+    client::timed(stream.read_to_end(&mut rest)).await.unwrap();
     assert!(String::from_utf8_lossy(&rest).contains("event: error"));
     assert!(ending.await.unwrap(), "nothing was cut off");
 }
@@ -95,10 +95,7 @@ async fn no_request_fails_while_workers_are_replaced_one_after_the_other() {
         let old = workers.remove(0);
         workers.push(Worker::start(&world, id, Script::Say("x")).await);
         world.discovery.unregister(&old.handle).await.unwrap();
-        let server = old.server.unwrap();
-        server.refuse_new();
-        server.drain(Duration::from_secs(5)).await;
-        drop(server);
+        old.retire().await;
     }
     stop.store(true, Ordering::Release);
     assert!(load.await.unwrap() > 0);

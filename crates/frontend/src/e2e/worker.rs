@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use dynamo_runtime::discovery::RegistrationHandle;
 use dynamo_runtime::{
-    Annotated, EndpointId, FinishReason, ModelCard, Registration, RequestPlaneServer, WorkerOutput, WorkerRequest,
+    Annotated, EndpointId, FinishReason, ModelCard, Registration, RequestPlaneServer, WorkerOutput,
+    WorkerRequest,
 };
 use futures::{Stream, StreamExt, stream};
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::{LOCAL, World};
@@ -34,7 +36,9 @@ pub(super) struct Worker {
     pub(super) seen: Arc<Mutex<Vec<WorkerRequest>>>,
     pub(super) cancelled: CancellationToken,
     pub(super) handle: RegistrationHandle,
-    pub(super) server: Option<RequestPlaneServer>,
+    server: Option<RequestPlaneServer>,
+    /// Threads of its own, so that its end is that of a process: every connection breaks.
+    threads: Option<Runtime>,
 }
 
 impl Worker {
@@ -45,7 +49,9 @@ impl Worker {
     pub(super) async fn with_card(world: &World, id: u64, script: Script, card: ModelCard) -> Self {
         let component = if card.model_type.supports_prefill() { "prefill" } else { "backend" };
         let endpoint = EndpointId::new("ns", component, "generate");
-        let server = RequestPlaneServer::bind(LOCAL, 0).await.expect("a port is free");
+        let threads = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+        let binding = threads.spawn(RequestPlaneServer::bind(LOCAL, 0));
+        let server = binding.await.expect("no panic").expect("a port is free");
         let seen: Arc<Mutex<Vec<WorkerRequest>>> = Arc::default();
         let cancelled = CancellationToken::new();
         let (requests, token) = (seen.clone(), cancelled.clone());
@@ -62,7 +68,24 @@ impl Worker {
         });
         let registration = Registration::model(server.instance(&endpoint, id), card);
         let handle = world.discovery.register(registration).await.expect("a free key");
-        Self { id, seen, cancelled, handle, server: Some(server) }
+        Self { id, seen, cancelled, handle, server: Some(server), threads: Some(threads) }
+    }
+
+    /// The worker's process dies; discovery does not know yet.
+    pub(super) fn die(&mut self) {
+        self.server = None;
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
+
+    /// The worker refuses new requests and ends when those in work are done.
+    pub(super) async fn retire(mut self) {
+        if let Some(server) = &self.server {
+            server.refuse_new();
+            server.drain(Duration::from_secs(5)).await;
+        }
+        self.die();
     }
 
     pub(super) fn requests(&self) -> Vec<WorkerRequest> {
@@ -78,6 +101,12 @@ impl Worker {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("no request arrived at worker {}", self.id);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.die();
     }
 }
 

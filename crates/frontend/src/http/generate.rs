@@ -95,7 +95,9 @@ fn routing_headers(headers: &HeaderMap) -> Result<RoutingHeaders, ApiError> {
     let number = |name: &str| match text(name) {
         None => Ok(None),
         Some(value) => value.parse().map(Some).map_err(|_| {
-            ApiError::bad_request(format!("header {name} must be an instance id (a whole number), got `{value}`"))
+            ApiError::bad_request(format!(
+                "header {name} must be an instance id (a whole number), got `{value}`"
+            ))
         }),
     };
     let local_updates = match text("x-enable-local-updates") {
@@ -245,7 +247,8 @@ mod tests {
 
     #[test]
     fn routing_headers_are_read_and_bad_ones_refused() {
-        let good = routing_headers(&headers(&[("x-worker-instance-id", "7"), ("x-enable-local-updates", "0")]));
+        let good =
+            routing_headers(&headers(&[("x-worker-instance-id", "7"), ("x-enable-local-updates", "0")]));
         let good = good.unwrap();
         assert_eq!((good.worker, good.local_updates), (Some(7), Some(false)));
         assert!(routing_headers(&headers(&[("x-prefill-instance-id", "x")])).is_err());

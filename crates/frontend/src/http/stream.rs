@@ -55,6 +55,7 @@ pub struct Answer {
 
 #[derive(Debug, Default)]
 struct Choice {
+    echoed: bool,
     begun: bool,
     characters: usize,
     folded: Delta,
@@ -85,7 +86,7 @@ impl Answer {
             self.usage.cached = Some(self.usage.cached.unwrap_or(0).max(cached));
         }
         let choice = self.choices.entry(index).or_default();
-        if self.options.echo && !choice.begun && choice.characters == 0 {
+        if self.options.echo && !std::mem::replace(&mut choice.echoed, true) {
             let prompt = self.options.prompts.get(index as usize / self.options.per_prompt.max(1));
             if let Some(text) = prompt.and_then(|prompt| prompt.formatted.as_ref()) {
                 delta.text.insert_str(0, text);

@@ -165,7 +165,8 @@ fn chat_logprobs(tokens: &[TokenLogprob]) -> Value {
     if tokens.is_empty() {
         return Value::Null;
     }
-    let entry = |token: &str, logprob: f64| json!({"token": token, "logprob": logprob, "bytes": token.as_bytes()});
+    let entry =
+        |token: &str, logprob: f64| json!({"token": token, "logprob": logprob, "bytes": token.as_bytes()});
     let content: Vec<Value> = tokens
         .iter()
         .map(|token| {
@@ -225,7 +226,10 @@ mod tests {
     #[test]
     fn whole_answers_have_null_content_when_empty_and_folded_text_otherwise() {
         let envelope = Envelope::new(Kind::Chat, "r", "M", 7);
-        assert_eq!(envelope.whole_choice(0, &delta("", Some(Finish::Stop)))["message"]["content"], Value::Null);
+        assert_eq!(
+            envelope.whole_choice(0, &delta("", Some(Finish::Stop)))["message"]["content"],
+            Value::Null
+        );
         let mut folded = Delta::default();
         fold(&mut folded, delta("a", None));
         fold(&mut folded, delta("b", Some(Finish::Stop)));

@@ -104,12 +104,9 @@ fn structural_mistakes_have_their_own_status_and_text() {
 
 #[test]
 fn completions_prompts_of_every_form_are_counted() {
-    for (prompt, count) in [
-        (json!("a"), 1),
-        (json!(["a", "b"]), 2),
-        (json!([1, 2, 3]), 1),
-        (json!([[1], [2, 3]]), 2),
-    ] {
+    for (prompt, count) in
+        [(json!("a"), 1), (json!(["a", "b"]), 2), (json!([1, 2, 3]), 1), (json!([[1], [2, 3]]), 2)]
+    {
         assert_eq!(completion_status(&json!({"prompt": prompt})), Ok(count));
     }
 }

@@ -37,8 +37,8 @@ impl WorkerSet {
     /// An empty set with the policy of `mode`; `kv` is refused at start-up and falls back to round-robin here.
     #[must_use]
     pub fn new(mode: RouterMode) -> Self {
-        let pool = Pool::for_mode(mode)
-            .unwrap_or_else(|_| Pool::new(Box::<dynamo_router::RoundRobin>::default()));
+        let pool =
+            Pool::for_mode(mode).unwrap_or_else(|_| Pool::new(Box::<dynamo_router::RoundRobin>::default()));
         Self { pool, entries: RwLock::default(), version: watch::Sender::new(0) }
     }
 
@@ -61,6 +61,13 @@ impl WorkerSet {
     #[must_use]
     pub fn entry(&self, id: WorkerId) -> Option<WorkerEntry> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Whether any worker offers decode workers a place to meet (prefill with bootstrap).
+    #[must_use]
+    pub fn offers_bootstrap(&self) -> bool {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.values().any(|entry| entry.card.runtime_config.disaggregated_endpoint.is_some())
     }
 
     /// Chooses without calling.
@@ -130,15 +137,15 @@ impl Dispatcher {
                 continue;
             };
             let worker = entry.instance.instance_id;
-            let failure = match self.client.call(&entry.instance, call.request, CallContext::new(call.id)).await
-            {
-                Ok(stream) => {
-                    set.pool.succeeded(worker);
-                    return Ok(Accepted { worker, stream, retries });
-                }
-                Err(failure) if failure.is_retryable() => failure,
-                Err(failure) => return Err(refused(&failure)),
-            };
+            let failure =
+                match self.client.call(&entry.instance, call.request, CallContext::new(call.id)).await {
+                    Ok(stream) => {
+                        set.pool.succeeded(worker);
+                        return Ok(Accepted { worker, stream, retries });
+                    }
+                    Err(failure) if failure.is_retryable() => failure,
+                    Err(failure) => return Err(refused(&failure)),
+                };
             tracing::warn!("request {}: {failure}; trying another instance", call.id);
             if failure.blames_instance() {
                 set.failed(worker);

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dynamo_runtime::ModelCard;
 use dynamo_runtime::card::{
     ChatTemplateFile, CheckedFile, GenerationConfig, ModelInfo, PromptFormatter, TokenizerFile, file_checksum,
 };
-use dynamo_runtime::ModelCard;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -134,7 +134,8 @@ fn templates(config: &Value, own: Option<String>) -> (Option<String>, Option<Str
         Some(Value::String(text)) => (Some(text.clone()), None),
         Some(Value::Array(named)) => {
             let by_name = |wanted: &str| {
-                let entry = named.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some(wanted));
+                let entry =
+                    named.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some(wanted));
                 entry.and_then(|entry| entry.get("template")?.as_str()).map(str::to_owned)
             };
             (by_name("default"), by_name("tool_use"))
@@ -178,7 +179,8 @@ fn find(model: &str, file: &CheckedFile) -> Result<PathBuf, LoadError> {
 }
 
 fn demo_file(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os(DEMO_MODEL_ENV).map_or_else(|| PathBuf::from(DEMO_MODEL_PATH), PathBuf::from);
+    let folder =
+        std::env::var_os(DEMO_MODEL_ENV).map_or_else(|| PathBuf::from(DEMO_MODEL_PATH), PathBuf::from);
     Some(folder.join(name)).filter(|path| path.is_file())
 }
 

@@ -187,16 +187,14 @@ fn continue_from(request: &mut WorkerRequest, prompt: usize, produced: &[u32], l
 
 fn count_migrations(services: &Services, job: &Job, kind: &str, times: u32) {
     if times > 0 {
-        let labels = MigrationLabels { model: job.model.name().to_lowercase(), migration_type: kind.to_owned() };
+        let labels =
+            MigrationLabels { model: job.model.name().to_lowercase(), migration_type: kind.to_owned() };
         services.metrics.model_migration.get_or_create(&labels).inc_by(u64::from(times));
     }
 }
 
 async fn send(output: &mpsc::Sender<Message>, index: u32, event: Event) -> Result<(), ApiError> {
-    output
-        .send(Ok((index, event)))
-        .await
-        .map_err(|_| ApiError::generation("the client has left"))
+    output.send(Ok((index, event))).await.map_err(|_| ApiError::generation("the client has left"))
 }
 
 async fn consume(
@@ -309,9 +307,9 @@ impl<'a> Progress<'a> {
             None => return delta,
             Some(FinishReason::Length) => Finish::Length,
             Some(FinishReason::ContentFilter) => Finish::ContentFilter,
-            Some(FinishReason::Eos | FinishReason::Stop | FinishReason::Cancelled | FinishReason::Error(_)) => {
-                Finish::Stop
-            }
+            Some(
+                FinishReason::Eos | FinishReason::Stop | FinishReason::Cancelled | FinishReason::Error(_),
+            ) => Finish::Stop,
         };
         self.close(&mut delta, finish);
         delta.stop_reason.clone_from(&data.stop_reason);

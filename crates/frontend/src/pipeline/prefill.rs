@@ -2,8 +2,8 @@
 //! Must leave the request usable for decode-only when prefill fails and that is allowed.
 
 use dynamo_router::RequestFacts;
-use dynamo_runtime::protocol::{BootstrapInfo, PrefillResult};
 use dynamo_runtime::WorkerRequest;
+use dynamo_runtime::protocol::{BootstrapInfo, PrefillResult};
 use futures::StreamExt;
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
@@ -38,13 +38,13 @@ pub async fn run(services: &Services, job: &Job, request: &mut WorkerRequest) ->
     copy.stop_conditions.max_tokens = Some(1);
     copy.stop_conditions.min_tokens = None;
     let pinned = request.routing.as_ref().and_then(|routing| routing.prefill_worker_id);
-    let facts = RequestFacts {
-        token_ids: &request.token_ids,
-        block_size: job.model.card.kv_cache_block_size,
-    };
+    let facts =
+        RequestFacts { token_ids: &request.token_ids, block_size: job.model.card.kv_cache_block_size };
+    // Without a bootstrap address the call itself chooses; choosing twice would skip every second worker.
     let chosen = match pinned {
         Some(id) => set.entry(id),
-        None => set.choose(&facts),
+        None if set.offers_bootstrap() => set.choose(&facts),
+        None => None,
     };
     if let Some(entry) = &chosen
         && let Some(bootstrap) = bootstrap_of(entry)

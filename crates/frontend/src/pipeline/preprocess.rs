@@ -149,7 +149,8 @@ fn template_message(message: &Message, text: Option<&str>) -> TemplateValue {
             .iter()
             .cloned()
             .map(|mut call| {
-                let parsed = call.function.arguments.as_str().and_then(|text| serde_json::from_str(text).ok());
+                let parsed =
+                    call.function.arguments.as_str().and_then(|text| serde_json::from_str(text).ok());
                 if let Some(arguments) = parsed {
                     call.function.arguments = arguments;
                 }

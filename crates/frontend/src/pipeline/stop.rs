@@ -20,7 +20,11 @@ impl StopFilter {
     /// `include` keeps the matched stop string in the text.
     #[must_use]
     pub fn new(stops: Vec<String>, include: bool) -> Self {
-        Self { stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(), include, held: String::new() }
+        Self {
+            stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(),
+            include,
+            held: String::new(),
+        }
     }
 
     /// Takes more text. After a match nothing more must be pushed.
@@ -92,7 +96,10 @@ mod tests {
     #[test]
     fn the_earliest_of_several_stop_strings_wins() {
         assert_eq!(run(&["yy", "x"], false, &["axbyy"]), ("a".into(), Some("x".into())));
-        assert_eq!(run(&["é!", "日本"], false, &["caf", "é", "日", "本"]), ("café".into(), Some("日本".into())));
+        assert_eq!(
+            run(&["é!", "日本"], false, &["caf", "é", "日", "本"]),
+            ("café".into(), Some("日本".into()))
+        );
     }
 
     #[test]

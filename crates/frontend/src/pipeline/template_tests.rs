@@ -70,7 +70,7 @@ fn header_style_with_bos_token_date_and_block_trimming() {
     let conversation = talk(vec![json!({"role": "user", "content": " hi "})]);
     assert_eq!(
         render(template, &conversation).unwrap(),
-        "<s><|start|>user<|end|>\n\nhi<|eot|>\n<|start|>assistant<|end|>\n4"
+        "<s><|start|>user<|end|>\n\nhi<|eot|>\n<|start|>assistant<|end|>4"
     );
 }
 
@@ -78,7 +78,8 @@ fn header_style_with_bos_token_date_and_block_trimming() {
 fn tools_are_printed_like_python_does_and_in_the_order_sent() {
     let template = "{% for tool in tools %}{{ tool | tojson }}{% endfor %}|{{ tools | tojson(indent=2) }}";
     let tools: Value =
-        serde_json::from_str(r#"[{"type":"function","function":{"name":"f","a":["<x>", 1.5, null]}}]"#).unwrap();
+        serde_json::from_str(r#"[{"type":"function","function":{"name":"f","a":["<x>", 1.5, null]}}]"#)
+            .unwrap();
     let conversation = Conversation { tools: Some(tools), ..talk(vec![]) };
     let text = render(template, &conversation).unwrap();
     let (compact, pretty) = text.split_once('|').unwrap();
@@ -91,7 +92,8 @@ fn strict_roles_are_reported_with_the_template_s_own_words() {
     let template = "{{ bos_token }}{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}
 {{ raise_exception('Roles must alternate user/assistant') }}{% endif %}
 {% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %}{{ m.content }}{{ eos_token }}{% endif %}{% endfor %}";
-    let good = talk(vec![json!({"role": "user", "content": "a"}), json!({"role": "assistant", "content": "b"})]);
+    let good =
+        talk(vec![json!({"role": "user", "content": "a"}), json!({"role": "assistant", "content": "b"})]);
     assert_eq!(render(template, &good).unwrap(), "<s>[INST] a [/INST]b</s>");
     let bad = talk(vec![json!({"role": "assistant", "content": "a"})]);
     let error = render(template, &bad).unwrap_err();

@@ -291,3 +291,73 @@ fn report(error: &watcher::Error, resource: &str, namespace: &str) {
         _ => tracing::warn!("the watch of {resource} in namespace {namespace} failed, trying again: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::channel::mpsc::{UnboundedSender, unbounded};
+    use kube::runtime::watcher::Event;
+
+    fn slice(ready: bool) -> EndpointSlice {
+        let object = json!({"metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": [
+            {"addresses": ["198.18.0.9"], "conditions": {"ready": ready},
+             "targetRef": {"kind": "Pod", "name": "a", "uid": "ua"}}]});
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn object(port: u16) -> DynamicObject {
+        let record = json!({"type": "Endpoint", "namespace": "ns", "component": "b", "endpoint": "g",
+            "instance_id": 1, "transport": {"tcp": format!("198.18.0.9:{port}/1/g")}});
+        serde_json::from_value(json!({
+            "apiVersion": "nvidia.com/v1alpha1", "kind": "DynamoWorkerMetadata", "metadata": {"name": "a"},
+            "spec": {"data": {"endpoints": {"ns/b/g/1": record}, "model_cards": {}, "event_channels": {}}}}))
+        .unwrap()
+    }
+
+    type Events<K> = UnboundedSender<watcher::Result<Event<K>>>;
+
+    fn watched() -> (Events<EndpointSlice>, Events<DynamicObject>, watch::Receiver<Arc<Snapshot>>) {
+        let (slices, slice_events) = unbounded();
+        let (objects, object_events) = unbounded();
+        let (sender, visible) = watch::channel(Arc::new(Snapshot::default()));
+        tokio::spawn(async move { follow(slice_events, object_events, "ns", &sender).await });
+        (slices, objects, visible)
+    }
+
+    fn send<K>(events: &Events<K>, list: Vec<Event<K>>) {
+        for event in list {
+            events.unbounded_send(Ok(event)).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_shown_before_both_watches_are_complete() {
+        let (slices, objects, mut visible) = watched();
+        send(&slices, vec![Event::Init, Event::InitApply(slice(true)), Event::InitDone]);
+        send(&objects, vec![Event::Init, Event::InitApply(object(1))]);
+        tokio::task::yield_now().await;
+        assert!(!visible.borrow().synced);
+        send(&objects, vec![Event::InitDone]);
+        let first = visible.wait_for(|snapshot| snapshot.synced).await.unwrap();
+        assert_eq!(first.instances.len(), 1, "the first view is whole");
+    }
+
+    #[tokio::test]
+    async fn removals_changes_and_errors_are_followed() {
+        let (slices, objects, mut visible) = watched();
+        send(&slices, vec![Event::Init, Event::InitDone]);
+        send(&objects, vec![Event::Init, Event::InitDone]);
+        visible.wait_for(|snapshot| snapshot.synced).await.unwrap();
+        send(&slices, vec![Event::Apply(slice(true))]);
+        send(&objects, vec![Event::Apply(object(1))]);
+        visible.wait_for(|snapshot| snapshot.instances.len() == 1).await.unwrap();
+        objects.unbounded_send(Err(watcher::Error::NoResourceVersion)).unwrap();
+        send(&objects, vec![Event::Apply(object(2))]);
+        visible.wait_for(|snapshot| snapshot.instances.is_empty()).await.unwrap();
+        let back = visible.wait_for(|snapshot| snapshot.instances.len() == 1).await.unwrap().clone();
+        let transport = &back.instances["ns/b/g/1"].transport;
+        assert_eq!(*transport, crate::Transport::Tcp("198.18.0.9:2/1/g".to_owned()));
+        send(&slices, vec![Event::Apply(slice(false))]);
+        visible.wait_for(|snapshot| snapshot.instances.is_empty()).await.unwrap();
+    }
+}

@@ -133,7 +133,8 @@ async fn a_request_above_the_size_limit_is_not_sent() {
     let settings = TransportSettings { max_message_size: 1000, ..quick() };
     let client = PushClient::start(HERE, settings).await.unwrap();
     let request = json!({"text": "x".repeat(2000)});
-    let outcome: Result<ResponseStream<u64>, _> = client.call(&instance, &request, CallContext::new("r")).await;
+    let outcome: Result<ResponseStream<u64>, _> =
+        client.call(&instance, &request, CallContext::new("r")).await;
     assert!(matches!(outcome, Err(CallError::TooLarge { limit: 1000, .. })));
 }
 
@@ -308,8 +309,7 @@ async fn a_graceful_shutdown_loses_no_request() {
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     let health = crate::system::SystemHealth::new(&crate::system::SystemSettings::default());
-    let settings =
-        ShutdownSettings { propagation: Duration::from_secs(2), timeout: Duration::from_secs(10) };
+    let settings = ShutdownSettings { propagation: Duration::from_secs(2), timeout: Duration::from_secs(10) };
     assert_eq!(drain_worker(&health, &discovery, &[&server], settings).await, 0);
     assert!(caller.await.unwrap() > 0);
     assert!(!health.is_ready());

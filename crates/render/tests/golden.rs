@@ -1,0 +1,151 @@
+//! Golden layer: every case folder, and every example of the workspace, renders to exactly the objects on record.
+//! A change of what is rendered shows as a diff to review; it must not pass unseen.
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use dynamo_render::{
+    OperatorConfig,
+    config::{DiscoveryBackend, IngressDefaults},
+};
+use serde::Deserialize;
+use similar::TextDiff;
+
+const UPDATE: &str = "UPDATE_GOLDEN=1 cargo test -p dynamo-render --test golden";
+
+/// What `operator.yaml` of a case may say over the chart's defaults. An empty address means: not injected.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct OperatorFile {
+    nats_address: Option<String>,
+    etcd_address: Option<String>,
+    model_express_url: Option<String>,
+    prometheus_endpoint: Option<String>,
+    discovery_backend: Option<String>,
+    ingress_class_name: Option<String>,
+    ingress_tls_secret_name: Option<String>,
+    ingress_host_suffix: Option<String>,
+    virtual_service_gateway: Option<String>,
+}
+
+impl OperatorFile {
+    fn config(self) -> OperatorConfig {
+        OperatorConfig {
+            nats_address: Some(self.nats_address.unwrap_or_else(|| support::NATS.to_owned()))
+                .filter(|address| !address.is_empty()),
+            etcd_address: self.etcd_address,
+            model_express_url: self.model_express_url,
+            prometheus_endpoint: self.prometheus_endpoint,
+            discovery_backend: match self.discovery_backend.as_deref() {
+                None | Some("kubernetes") => DiscoveryBackend::Kubernetes,
+                Some("etcd") => DiscoveryBackend::Etcd,
+                Some(other) => panic!("discoveryBackend {other:?}: kubernetes or etcd"),
+            },
+            ingress: IngressDefaults {
+                class_name: self.ingress_class_name,
+                tls_secret_name: self.ingress_tls_secret_name,
+                host_suffix: self.ingress_host_suffix,
+                virtual_service_gateway: self.virtual_service_gateway,
+            },
+        }
+    }
+}
+
+#[test]
+fn every_case_renders_to_its_recorded_objects_or_errors() {
+    let cases = entries(&support::tests_folder().join("golden"), |path| path.join("graph.yaml").is_file());
+    assert!(cases.len() >= 30, "only {} cases found: is a folder lost?", cases.len());
+    let failures: Vec<String> = cases.iter().filter_map(|case| judge_case(case).err()).collect();
+    report(&failures);
+}
+
+#[test]
+fn every_example_renders_to_its_recorded_objects() {
+    let examples =
+        entries(&support::workspace().join("examples"), |path| path.extension().is_some_and(|end| end == "yaml"));
+    assert!(!examples.is_empty(), "no examples found");
+    let records = support::tests_folder().join("golden/examples");
+    let mut failures = Vec::new();
+    let mut known = Vec::new();
+    for example in &examples {
+        let name = example.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let record = records.join(format!("{name}.objects.yaml"));
+        match support::render(&support::graph(example, "demo"), &support::platform()) {
+            Ok(rendered) => {
+                failures.extend(compare(&record, &support::to_yaml(&rendered.objects())).err());
+            }
+            Err(errors) => failures.push(format!("examples/{name}.yaml is invalid: {errors}")),
+        }
+        known.push(record);
+    }
+    for stray in entries(&records, |path| !known.contains(path)) {
+        failures.push(format!("{} belongs to no example: delete it", stray.display()));
+    }
+    report(&failures);
+}
+
+fn judge_case(case: &Path) -> Result<(), String> {
+    let operator = case.join("operator.yaml");
+    let config = if operator.is_file() {
+        let text = fs::read_to_string(&operator).expect("operator.yaml is readable");
+        let file: OperatorFile =
+            serde_yaml_ng::from_str(&text).map_err(|error| format!("{}: {error}", operator.display()))?;
+        file.config()
+    } else {
+        support::platform()
+    };
+    let (objects, errors) = (case.join("objects.yaml"), case.join("errors.txt"));
+    let (record, other, text) = match support::render(&support::graph(&case.join("graph.yaml"), "demo"), &config) {
+        Ok(rendered) => (objects, errors, support::to_yaml(&rendered.objects())),
+        Err(message) => (errors, objects, format!("{message}\n")),
+    };
+    if other.is_file() {
+        if !updating() {
+            return Err(format!("{} is on record, but the outcome is now:\n{text}", other.display()));
+        }
+        fs::remove_file(&other).expect("the outdated record can be removed");
+    }
+    compare(&record, &text)
+}
+
+fn compare(record: &Path, now: &str) -> Result<(), String> {
+    if updating() {
+        fs::write(record, now).expect("the record can be written");
+        return Ok(());
+    }
+    let name = record.strip_prefix(support::tests_folder()).unwrap_or(record).display().to_string();
+    let Ok(then) = fs::read_to_string(record) else {
+        return Err(format!("{name} is missing"));
+    };
+    if then == now {
+        return Ok(());
+    }
+    let diff = TextDiff::from_lines(then.as_str(), now);
+    Err(diff.unified_diff().context_radius(4).header(&name, "rendered now").to_string())
+}
+
+fn updating() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1")
+}
+
+fn report(failures: &[String]) {
+    assert!(
+        failures.is_empty(),
+        "{} differ; when the change is meant, run and review the diff of\n  {UPDATE}\n\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+/// Entries of a folder that are wanted, sorted.
+fn entries(folder: &Path, wanted: impl Fn(&PathBuf) -> bool) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut all: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("the folder is readable").path()).filter(wanted).collect();
+    all.sort();
+    all
+}

@@ -1,0 +1,269 @@
+//! Parity layer without a cluster: what is rendered for each public manifest is what the reference operator made of
+//! it. Records hold objects after the API server's defaulting, so what we leave out must be one of its defaults.
+//! Needs `$DYNAMO_SHARED/parity` (default: `shared` beside the workspace); without it the test says so and skips.
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use dynamo_api::v1alpha1::DynamoGraphDeployment;
+use serde_json::{Value, json};
+
+/// A namespace that is a DNS label; records say `NS` instead.
+const NAMESPACE: &str = "ns-x";
+
+/// Objects on record that are deliberately not rendered: kind, end of the name, why.
+const NOT_RENDERED: [(&str, &str, &str); 3] = [
+    ("Service", "-p", "D-001: one Service per component"),
+    ("Service", "-d", "D-001: one Service per component"),
+    ("Service", "dynamo-model-*", "model Services are made by the component controller, not by this crate"),
+];
+
+/// Graphs of which the record has no component: manifest, why.
+const STOPPED: [(&str, &str); 8] = [
+    ("deploy-operator-config-samples-nvidia-com-v1alpha1-dynamographdeployment", "invalid: no services"),
+    ("examples-backends-sglang-deploy-disagg-multinode", "no multinode orchestrator"),
+    ("examples-backends-trtllm-deploy-disagg-multinode", "no multinode orchestrator"),
+    ("examples-backends-vllm-deploy-disagg-multinode", "no multinode orchestrator"),
+    ("recipes-deepseek-r1-sglang-disagg-16gpu-deploy", "no multinode orchestrator"),
+    ("recipes-deepseek-r1-trtllm-disagg-wide-ep-gb200-deploy", "no multinode orchestrator"),
+    ("recipes-deepseek-r1-vllm-disagg-deploy-hopper-16gpu", "no multinode orchestrator"),
+    ("recipes-llama-3-70b-vllm-agg-gaie-deploy", "no InferencePool API"),
+];
+
+/// Paths at which a rendered value may differ from the record: manifest, object, path, why.
+const DIFFERENT: [(&str, &str, &str, &str); 0] = [];
+
+/// Objects that the API server refused from the reference: manifest, object, why.
+const REFUSED: [(&str, &str, &str); 2] = [
+    (
+        "examples-deployments-gke-vllm-disagg",
+        "Deployment/vllm-disagg-vllmdecodeworker",
+        "its startup probe has no handler (workload.md 6.3)",
+    ),
+    (
+        "examples-deployments-gke-vllm-disagg",
+        "Service/vllm-disagg-vllmdecodeworker",
+        "not made because its Deployment was refused (workload.md 4.2)",
+    ),
+];
+
+/// Defaults of the API server: end of the path, value. `*` stands for any list index.
+fn defaults() -> Vec<(&'static str, Value)> {
+    vec![
+        ("Deployment.spec.progressDeadlineSeconds", json!(600)),
+        ("Deployment.spec.revisionHistoryLimit", json!(10)),
+        ("Deployment.spec.template.spec.dnsPolicy", json!("ClusterFirst")),
+        ("Deployment.spec.template.spec.schedulerName", json!("default-scheduler")),
+        ("Service.spec.internalTrafficPolicy", json!("Cluster")),
+        ("Service.spec.ipFamilies", json!(["IPv4"])),
+        ("Service.spec.ipFamilyPolicy", json!("SingleStack")),
+        ("Service.spec.sessionAffinity", json!("None")),
+        ("containers.*.imagePullPolicy", json!("IfNotPresent")),
+        ("containers.*.resources", json!({})),
+        ("containers.*.terminationMessagePath", json!("/dev/termination-log")),
+        ("containers.*.terminationMessagePolicy", json!("File")),
+        ("env.*.valueFrom.fieldRef.apiVersion", json!("v1")),
+        ("Probe.failureThreshold", json!(3)),
+        ("Probe.httpGet.scheme", json!("HTTP")),
+        ("Probe.periodSeconds", json!(10)),
+        ("Probe.successThreshold", json!(1)),
+        ("Probe.timeoutSeconds", json!(1)),
+        ("ports.*.protocol", json!("TCP")),
+        ("volumes.*.configMap.defaultMode", json!(420)),
+        ("volumes.*.secret.defaultMode", json!(420)),
+    ]
+}
+
+#[test]
+fn every_public_manifest_renders_to_what_the_reference_made_of_it() {
+    let shared = std::env::var_os("DYNAMO_SHARED")
+        .map_or_else(|| support::workspace().join("../shared"), PathBuf::from);
+    let parity = shared.join("parity");
+    if !parity.join("input").is_dir() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI needs DYNAMO_SHARED with parity/input");
+        println!("SKIPPED parity: no {}; set DYNAMO_SHARED", parity.join("input").display());
+        return;
+    }
+    let mut judge = Judge::default();
+    let mut inputs: Vec<PathBuf> =
+        std::fs::read_dir(parity.join("input")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    inputs.sort();
+    for input in inputs {
+        let record = parity.join("plain").join(input.file_name().unwrap());
+        if record.is_file() {
+            judge.manifest(&input, &record);
+        }
+    }
+    assert!(judge.manifests >= 60, "only {} manifests were compared", judge.manifests);
+    judge.complain_about_unused();
+    assert!(
+        judge.failures.is_empty(),
+        "{} differences from the record:\n{}",
+        judge.failures.len(),
+        judge.failures.join("\n")
+    );
+    println!("{} manifests, {} objects equal to the record", judge.manifests, judge.objects);
+}
+
+#[derive(Default)]
+struct Judge {
+    manifests: usize,
+    objects: usize,
+    failures: Vec<String>,
+    used: BTreeSet<String>,
+}
+
+impl Judge {
+    fn manifest(&mut self, input: &Path, record: &Path) {
+        let name = input.file_stem().unwrap().to_string_lossy().into_owned();
+        self.manifests += 1;
+        let recorded: Vec<Value> = support::documents(record)
+            .into_iter()
+            .filter(|object| matches!(object["kind"].as_str(), Some("Deployment" | "Service")))
+            .collect();
+        if let Some((name, why)) = STOPPED.iter().find(|(stopped, _)| *stopped == name) {
+            self.used.insert(format!("STOPPED {name}"));
+            if !recorded.is_empty() {
+                self.failures.push(format!("{name}: has components on record, although: {why}"));
+            }
+            return;
+        }
+        let mut rendered = Vec::new();
+        for document in support::documents(input) {
+            if document["kind"] != "DynamoGraphDeployment" {
+                continue;
+            }
+            let mut dgd: DynamoGraphDeployment = serde_json::from_value(document).unwrap();
+            dgd.metadata.namespace = Some(NAMESPACE.to_owned());
+            match support::render(&dgd, &support::platform()) {
+                Ok(graph) => rendered.extend(graph.objects()),
+                Err(errors) => self.failures.push(format!("{name}: invalid: {errors}")),
+            }
+        }
+        let text = serde_json::to_string(&rendered).unwrap().replace(NAMESPACE, "NS");
+        let rendered: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let rendered: Vec<&Value> = rendered
+            .iter()
+            .filter(|object| matches!(object["kind"].as_str(), Some("Deployment" | "Service")))
+            .collect();
+        for object in &rendered {
+            let id = support::id(object);
+            let label = format!("{}/{}", id.0, id.1);
+            match recorded.iter().find(|recorded| support::id(recorded) == id) {
+                Some(record) => self.object(&name, &label, object, record),
+                None => match REFUSED.iter().find(|refused| (refused.0, refused.1) == (&name, &label)) {
+                    Some(refused) => _ = self.used.insert(format!("REFUSED {} {}", refused.0, refused.1)),
+                    None => self.failures.push(format!("{name}: {label} is rendered but not on record")),
+                },
+            }
+        }
+        for record in &recorded {
+            let id = support::id(record);
+            if rendered.iter().any(|object| support::id(object) == id) {
+                continue;
+            }
+            let known = NOT_RENDERED.iter().find(|(kind, end, _)| {
+                *kind == id.0 && end.strip_suffix('*').map_or(id.1.ends_with(end), |start| id.1.starts_with(start))
+            });
+            match known {
+                Some((kind, end, _)) => _ = self.used.insert(format!("NOT_RENDERED {kind} {end}")),
+                None => self.failures.push(format!("{name}: {}/{} is on record but not rendered", id.0, id.1)),
+            }
+        }
+    }
+
+    fn object(&mut self, manifest: &str, label: &str, ours: &Value, record: &Value) {
+        self.objects += 1;
+        let mut differences = Vec::new();
+        let kind = label.split('/').next().unwrap_or_default().to_owned();
+        compare(&[kind], &as_applied(ours), record, &mut differences);
+        for (path, message) in differences {
+            let known = DIFFERENT.iter().find(|known| (known.0, known.1, known.2) == (manifest, label, &path));
+            match known {
+                Some(known) => {
+                    self.used.insert(format!("DIFFERENT {} {} {}", known.0, known.1, known.2));
+                }
+                None => self.failures.push(format!("{manifest}: {label}: {path}: {message}")),
+            }
+        }
+    }
+
+    fn complain_about_unused(&mut self) {
+        let stopped = STOPPED.iter().map(|entry| format!("STOPPED {}", entry.0));
+        let not_rendered = NOT_RENDERED.iter().map(|entry| format!("NOT_RENDERED {} {}", entry.0, entry.1));
+        let different = DIFFERENT.iter().map(|entry| format!("DIFFERENT {} {} {}", entry.0, entry.1, entry.2));
+        let refused = REFUSED.iter().map(|entry| format!("REFUSED {} {}", entry.0, entry.1));
+        let unused = stopped.chain(not_rendered).chain(different).chain(refused);
+        let unused = unused.filter(|entry| !self.used.contains(entry));
+        self.failures.extend(unused.map(|entry| format!("unused entry, take it out: {entry}")));
+    }
+}
+
+/// An object as it is in the cluster: owned by the component deployment of its name, with the deprecated twin of
+/// `serviceAccountName` that the API server fills in.
+fn as_applied(object: &Value) -> Value {
+    let mut object = object.clone();
+    object["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "nvidia.com/v1alpha1",
+        "blockOwnerDeletion": true,
+        "controller": true,
+        "kind": "DynamoComponentDeployment",
+        "name": object["metadata"]["name"],
+    }]);
+    if let Some(pod) = object.pointer_mut("/spec/template/spec") {
+        pod["serviceAccount"] = pod["serviceAccountName"].clone();
+    }
+    object
+}
+
+/// Differences between what is rendered and its record, by path.
+fn compare(path: &[String], ours: &Value, record: &Value, out: &mut Vec<(String, String)>) {
+    let below = |key: &str| path.iter().cloned().chain([key.to_owned()]).collect::<Vec<_>>();
+    match (ours, record) {
+        (Value::Object(ours), Value::Object(record)) => {
+            for (key, value) in ours {
+                match record.get(key) {
+                    Some(recorded) => compare(&below(key), value, recorded, out),
+                    None if is_empty(value) => {}
+                    None => out.push((below(key).join("."), format!("rendered {value}, not on record"))),
+                }
+            }
+            for (key, value) in record.iter().filter(|(key, _)| !ours.contains_key(*key)) {
+                let path = below(key);
+                if !is_default(&path, value) {
+                    out.push((path.join("."), format!("not rendered, {value} on record")));
+                }
+            }
+        }
+        (Value::Array(ours), Value::Array(record)) if ours.len() == record.len() => {
+            for (at, (ours, record)) in ours.iter().zip(record).enumerate() {
+                compare(&below(&at.to_string()), ours, record, out);
+            }
+        }
+        _ if ours == record => {}
+        _ => out.push((path.join("."), format!("rendered {ours}, {record} on record"))),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
+
+fn is_default(path: &[String], value: &Value) -> bool {
+    defaults().iter().any(|(pattern, default)| value == default && ends_with(path, pattern))
+}
+
+/// Whether a path ends with a pattern, in which `Probe` stands for any of the three probes.
+fn ends_with(path: &[String], pattern: &str) -> bool {
+    let pattern: Vec<&str> = pattern.split('.').collect();
+    path.len() >= pattern.len()
+        && path[path.len() - pattern.len()..].iter().zip(pattern).all(|(key, wanted)| match wanted {
+            "*" => key.parse::<usize>().is_ok(),
+            "Probe" => key.ends_with("Probe"),
+            wanted => key == wanted,
+        })
+}

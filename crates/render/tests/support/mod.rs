@@ -1,0 +1,134 @@
+//! What the test layers share: rendering a graph the way the operator does, and objects as sorted YAML.
+//! Must not judge anything: comparing is the business of each layer.
+#![allow(dead_code, reason = "each layer uses a part of it")]
+
+use std::path::{Path, PathBuf};
+
+use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
+use dynamo_render::{
+    OperatorConfig,
+    component::{self, ComponentObjects},
+    config::DiscoveryBackend,
+    graph::{self, DiscoveryObjects},
+    validate,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// The NATS address that the chart of the platform gives, and the one of every recorded graph.
+pub const NATS: &str = "nats://dynamo-platform-nats.dynamo-system.svc.cluster.local:4222";
+
+/// Everything a graph becomes: the objects it owns, then the objects of each component.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    pub discovery: Option<DiscoveryObjects>,
+    pub components: Vec<(DynamoComponentDeployment, ComponentObjects)>,
+}
+
+/// The configuration of an installation by chart defaults: NATS, Kubernetes discovery, nothing else.
+pub fn platform() -> OperatorConfig {
+    OperatorConfig {
+        nats_address: Some(NATS.to_owned()),
+        discovery_backend: DiscoveryBackend::Kubernetes,
+        ..OperatorConfig::default()
+    }
+}
+
+/// Graph to component deployments to objects; each component deployment is owned by the graph, as in a cluster.
+///
+/// # Errors
+/// The text that the operator would put into a condition.
+pub fn render(dgd: &DynamoGraphDeployment, config: &OperatorConfig) -> Result<Rendered, String> {
+    let valid = validate::graph(dgd, config).map_err(|errors| errors.to_string())?;
+    let objects = graph::build_objects(&valid, config);
+    let mut components = Vec::new();
+    for dcd in objects.components {
+        let mut owned = dcd.clone();
+        owned.metadata.owner_references = Some(vec![OwnerReference {
+            api_version: "nvidia.com/v1alpha1".to_owned(),
+            kind: "DynamoGraphDeployment".to_owned(),
+            name: valid.name.to_owned(),
+            uid: "00000000-0000-0000-0000-000000000000".to_owned(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }]);
+        let valid = validate::component(&owned).map_err(|errors| errors.to_string())?;
+        let built = component::build_objects(&valid, config).map_err(|error| error.to_string())?;
+        components.push((dcd, built));
+    }
+    Ok(Rendered { discovery: objects.discovery, components })
+}
+
+impl Rendered {
+    /// All objects with `apiVersion` and `kind`, sorted by kind and name.
+    pub fn objects(&self) -> Vec<Value> {
+        fn json(object: &impl Serialize) -> Value {
+            serde_json::to_value(object).expect("a rendered object serialises")
+        }
+        let mut all = Vec::new();
+        if let Some(discovery) = &self.discovery {
+            all.extend([json(&discovery.account), json(&discovery.role), json(&discovery.binding)]);
+        }
+        for (dcd, built) in &self.components {
+            all.extend([json(dcd), json(&built.deployment), json(&built.service)]);
+        }
+        all.sort_by_key(id);
+        all
+    }
+}
+
+/// Kind and name of an object.
+pub fn id(object: &Value) -> (String, String) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (text(&object["kind"]), text(&object["metadata"]["name"]))
+}
+
+/// Objects as a multi-document YAML whose keys are sorted, whatever the map type of the JSON library is.
+pub fn to_yaml(objects: &[Value]) -> String {
+    let documents: Vec<String> =
+        objects.iter().map(|object| serde_yaml_ng::to_string(&sorted(object)).expect("YAML")).collect();
+    documents.join("---\n")
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut keys: Vec<&String> = fields.keys().collect();
+            keys.sort();
+            Value::Object(keys.into_iter().map(|key| (key.clone(), sorted(&fields[key]))).collect::<Map<_, _>>())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        scalar => scalar.clone(),
+    }
+}
+
+/// Reads every document of a YAML file.
+pub fn documents(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_yaml_ng::Deserializer::from_str(&text)
+        .map(|document| {
+            serde::Deserialize::deserialize(document)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        })
+        .collect()
+}
+
+/// Reads one graph. A graph without a namespace gets `namespace`, as the API server would do.
+pub fn graph(path: &Path, namespace: &str) -> DynamoGraphDeployment {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut dgd: DynamoGraphDeployment =
+        serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    dgd.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
+    dgd
+}
+
+/// Folder of this crate's tests.
+pub fn tests_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+/// Root of the workspace.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}

@@ -1,1 +1,0 @@
-//! dynamo-serve: the program that runs in the pods of a graph
