@@ -81,7 +81,9 @@ impl ApplyError {
             Self::Terminating { .. } => Class::Waiting,
             Self::Api { source, .. } => match &**source {
                 kube::Error::Api(status) if namespace_ends(status) => Class::Waiting,
-                kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 413 | 422) => Class::Invalid,
+                kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 413 | 422) => {
+                    Class::Invalid
+                }
                 _ => Class::Transient,
             },
         }
@@ -92,7 +94,7 @@ impl ApplyError {
     pub fn category(&self) -> &'static str {
         match (self, self.class()) {
             (Self::Foreign { .. }, _) => "foreign_object",
-            (Self::Terminating { .. }, _) => "terminating_object",
+            (Self::Terminating { .. }, _) | (Self::Api { .. }, Class::Waiting) => "waiting",
             (Self::Encode { .. }, _) => "encode",
             (Self::Api { .. }, Class::Invalid) => "api_refused",
             (Self::Api { .. }, _) => "api_unavailable",

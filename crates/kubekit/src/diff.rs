@@ -58,7 +58,9 @@ pub fn first_difference(desired: &Value, live: &Value) -> Option<String> {
 fn walk<'v>(desired: &'v Value, live: Option<&Value>, path: &mut Vec<&'v str>) -> Option<String> {
     match (desired, live) {
         (_, None | Some(Value::Null)) => (!is_zero(desired)).then(|| at(path)),
-        (Value::Object(want), Some(Value::Object(have))) if is_atomic(path) => (want != have).then(|| at(path)),
+        (Value::Object(want), Some(Value::Object(have))) if is_atomic(path) => {
+            (want != have).then(|| at(path))
+        }
         (Value::Object(want), Some(Value::Object(have))) => want.iter().find_map(|(key, value)| {
             path.push(key);
             let found = walk(value, have.get(key), path);
@@ -204,9 +206,11 @@ mod tests {
     #[test]
     fn a_selector_with_one_key_too_many_differs() {
         let desired = json!({"spec": {"selector": {"app": "a"}}, "metadata": {"labels": {"app": "a"}}});
-        let live = json!({"spec": {"selector": {"app": "a"}}, "metadata": {"labels": {"app": "a", "b": "c"}}});
+        let live =
+            json!({"spec": {"selector": {"app": "a"}}, "metadata": {"labels": {"app": "a", "b": "c"}}});
         assert_eq!(first_difference(&desired, &live), None);
-        let live = json!({"spec": {"selector": {"app": "a", "b": "c"}}, "metadata": {"labels": {"app": "a"}}});
+        let live =
+            json!({"spec": {"selector": {"app": "a", "b": "c"}}, "metadata": {"labels": {"app": "a"}}});
         assert_eq!(first_difference(&desired, &live).as_deref(), Some("spec.selector"));
     }
 

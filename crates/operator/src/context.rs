@@ -1,6 +1,8 @@
 //! What every reconcile may use: caches, the applier, configuration, metrics and the event recorder.
 //! Shared and immutable but for the failure counts.
 
+use std::sync::Arc;
+
 use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
 use dynamo_kubekit::{apply::Applier, backoff::Failures, cache::Cache, metrics::ReconcileMetrics};
 use dynamo_render::OperatorConfig;
@@ -19,6 +21,8 @@ use kube::{
 };
 use tracing::warn;
 
+use crate::wiring::Wiring;
+
 /// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
 pub const FIELD_MANAGER: &str = "dynamo-operator";
 
@@ -34,6 +38,9 @@ pub struct Caches {
     pub bindings: Cache<RoleBinding>,
 }
 
+/// Failures in a row by namespace and name; the watch forgets them at the end of an object.
+pub type FailureCounts = Arc<Failures<(String, String)>>;
+
 /// Shared by all reconciles.
 pub struct Context {
     pub client: Client,
@@ -41,8 +48,8 @@ pub struct Context {
     pub caches: Caches,
     pub config: OperatorConfig,
     pub metrics: ReconcileMetrics,
-    pub graph_failures: Failures<(String, String)>,
-    pub component_failures: Failures<(String, String)>,
+    pub graph_failures: FailureCounts,
+    pub component_failures: FailureCounts,
     recorder: Recorder,
 }
 
@@ -54,17 +61,17 @@ impl std::fmt::Debug for Context {
 
 impl Context {
     #[must_use]
-    pub fn new(client: Client, caches: Caches, config: OperatorConfig, metrics: ReconcileMetrics) -> Self {
+    pub fn new(client: Client, wiring: &Wiring, config: OperatorConfig, metrics: ReconcileMetrics) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         Self {
             applier: Applier::new(client.clone(), FIELD_MANAGER, metrics.clone()),
             recorder: Recorder::new(client.clone(), reporter),
             client,
-            caches,
+            caches: wiring.caches.clone(),
             config,
             metrics,
-            graph_failures: Failures::default(),
-            component_failures: Failures::default(),
+            graph_failures: Arc::clone(&wiring.graph_failures),
+            component_failures: Arc::clone(&wiring.component_failures),
         }
     }
 

@@ -80,7 +80,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
             Ok(())
         });
     }
-    let context = Arc::new(Context::new(client, wiring.caches.clone(), flags.render, reconcile_metrics));
+    let context = Arc::new(Context::new(client, &wiring, flags.render, reconcile_metrics));
 
     let (stop, stopping) = watch::channel(false);
     let work = async move {

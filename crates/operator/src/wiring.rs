@@ -21,6 +21,7 @@ use dynamo_kubekit::{
     Object,
     cache::{Change, Feed, Roster, parent_reference, reference},
     client::chain,
+    key_of,
 };
 use futures::{
     FutureExt, Stream, StreamExt, TryFuture,
@@ -46,7 +47,7 @@ use tracing::{debug, error};
 
 use crate::{
     component,
-    context::{Caches, Context},
+    context::{Caches, Context, FailureCounts},
     graph,
 };
 
@@ -58,6 +59,8 @@ type Queue<K> = UnboundedReceiver<ObjectRef<Roster<K>>>;
 /// The watches, their caches, and the queues they fill.
 pub struct Wiring {
     pub caches: Caches,
+    pub graph_failures: FailureCounts,
+    pub component_failures: FailureCounts,
     /// One endless task per watch; the process must end when one of them does.
     pub feeds: Vec<BoxFuture<'static, ()>>,
     graphs: Queue<DynamoGraphDeployment>,
@@ -81,8 +84,10 @@ pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
 
     let mut graph_feed = feed::<DynamoGraphDeployment>(client, namespace, &everything);
     wake_itself(&mut graph_feed, &graph_queue);
+    let graph_failures = forget_at_end(&mut graph_feed);
     let mut component_feed = feed::<DynamoComponentDeployment>(client, namespace, &everything);
     wake_itself(&mut component_feed, &component_queue);
+    let component_failures = forget_at_end(&mut component_feed);
     wake_parent(&mut component_feed, &graph_queue);
     let mut deployment_feed = feed::<Deployment>(client, namespace, &of_graphs);
     wake_parent(&mut deployment_feed, &component_queue);
@@ -105,6 +110,8 @@ pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
             roles: role_feed.cache(),
             bindings: binding_feed.cache(),
         },
+        graph_failures,
+        component_failures,
         feeds: vec![
             graph_feed.run().boxed(),
             component_feed.run().boxed(),
@@ -177,6 +184,18 @@ fn wake_itself<K: Object>(feed: &mut Feed<K>, queue: &UnboundedSender<ObjectRef<
         }
         send(&queue, reference(&**change.object()));
     });
+}
+
+/// Failure counts that end with their object, so that a successor of the same name starts afresh.
+fn forget_at_end<K: Object>(feed: &mut Feed<K>) -> FailureCounts {
+    let failures = FailureCounts::default();
+    let counts = Arc::clone(&failures);
+    feed.on_change(move |change| {
+        if let Change::Gone(last) = change {
+            counts.reset(&key_of(&**last));
+        }
+    });
+    failures
 }
 
 fn wake_parent<Parent: Object, Child: Object>(

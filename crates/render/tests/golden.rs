@@ -1,5 +1,11 @@
 //! Golden layer: every case folder, and every example of the workspace, renders to exactly the objects on record.
 //! A change of what is rendered shows as a diff to review; it must not pass unseen.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a test that fails"
+)]
 
 mod support;
 
@@ -65,8 +71,9 @@ fn every_case_renders_to_its_recorded_objects_or_errors() {
 
 #[test]
 fn every_example_renders_to_its_recorded_objects() {
-    let examples =
-        entries(&support::workspace().join("examples"), |path| path.extension().is_some_and(|end| end == "yaml"));
+    let examples = entries(&support::workspace().join("examples"), |path| {
+        path.extension().is_some_and(|end| end == "yaml")
+    });
     assert!(!examples.is_empty(), "no examples found");
     let records = support::tests_folder().join("golden/examples");
     let mut failures = Vec::new();
@@ -99,10 +106,11 @@ fn judge_case(case: &Path) -> Result<(), String> {
         support::platform()
     };
     let (objects, errors) = (case.join("objects.yaml"), case.join("errors.txt"));
-    let (record, other, text) = match support::render(&support::graph(&case.join("graph.yaml"), "demo"), &config) {
-        Ok(rendered) => (objects, errors, support::to_yaml(&rendered.objects())),
-        Err(message) => (errors, objects, format!("{message}\n")),
-    };
+    let (record, other, text) =
+        match support::render(&support::graph(&case.join("graph.yaml"), "demo"), &config) {
+            Ok(rendered) => (objects, errors, support::to_yaml(&rendered.objects())),
+            Err(message) => (errors, objects, format!("{message}\n")),
+        };
     if other.is_file() {
         if !updating() {
             return Err(format!("{} is on record, but the outcome is now:\n{text}", other.display()));

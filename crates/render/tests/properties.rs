@@ -1,5 +1,11 @@
 //! Property tests: whatever a user writes, nothing panics, and what passes validation becomes objects that hold
 //! together. Cases: 500, or `PROPTEST_CASES`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a test that fails"
+)]
 
 mod support;
 
@@ -114,7 +120,8 @@ fn check_pod(
         check_unique("mount path", mounts(container).map(|(_, path)| path))?;
     }
     let main = pod.containers.last().unwrap();
-    let service = &dgd.spec.services[&deployment.metadata.labels.as_ref().unwrap()["nvidia.com/dynamo-component"]];
+    let service =
+        &dgd.spec.services[&deployment.metadata.labels.as_ref().unwrap()["nvidia.com/dynamo-component"]];
     let user = service.extra_pod_spec.as_ref().and_then(|pod| pod.main_container.as_ref());
     for (name, path) in mounts(main) {
         let own = user.is_some_and(|user| mounts(user).any(|mount| mount == (name, path)));
@@ -163,7 +170,8 @@ fn object(fields: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Va
     let values: Vec<_> = values.into_iter().map(|value| prop::option::weighted(0.35, value)).collect();
     values
         .prop_map(move |values| {
-            let present = keys.iter().zip(values).filter_map(|(key, value)| Some(((*key).to_owned(), value?)));
+            let present =
+                keys.iter().zip(values).filter_map(|(key, value)| Some(((*key).to_owned(), value?)));
             Value::Object(present.collect::<Map<_, _>>())
         })
         .boxed()
@@ -220,7 +228,9 @@ fn labels(mood: Mood, keys: &'static [&'static str]) -> BoxedStrategy<Value> {
     vec((text(mood, keys), text(mood, values)), 0..4)
         .prop_map(|pairs| {
             let pairs = pairs.into_iter();
-            Value::Object(pairs.map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), value)).collect())
+            Value::Object(
+                pairs.map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), value)).collect(),
+            )
         })
         .boxed()
 }
@@ -258,12 +268,15 @@ fn probe(mood: Mood, handler_needed: bool) -> BoxedStrategy<Value> {
 fn mounts_of_user(mood: Mood) -> BoxedStrategy<Value> {
     let paths = prop::sample::subsequence(vec!["/dev/shm", "/models", "/scratch", "/x"], 0..3);
     (paths, text(mood, &["shared-memory", "models", "scratch", "nowhere"]))
-        .prop_map(|(paths, name)| paths.into_iter().map(|path| json!({"name": name, "mountPath": path})).collect())
+        .prop_map(|(paths, name)| {
+            paths.into_iter().map(|path| json!({"name": name, "mountPath": path})).collect()
+        })
         .boxed()
 }
 
 fn main_container(mood: Mood) -> BoxedStrategy<Value> {
-    let words = &["python3", "-m", "dynamo.vllm", "dynamo.sglang", "/bin/sh", "-c", "&", "python3 -m dynamo.trtllm"];
+    let words =
+        &["python3", "-m", "dynamo.vllm", "dynamo.sglang", "/bin/sh", "-c", "&", "python3 -m dynamo.trtllm"];
     let resources = object(vec![
         ("limits", quantities(mood, &["cpu", "memory", "nvidia.com/gpu"])),
         ("requests", quantities(mood, &["cpu", "memory"])),
@@ -293,7 +306,9 @@ fn pod(mood: Mood) -> BoxedStrategy<Value> {
         .prop_map(|env| json!([{"name": "sidecar", "image": "example.com/log:1", "env": env}]))
         .boxed();
     let volumes = prop::sample::subsequence(vec!["shared-memory", "models", "scratch", "cache"], 0..4)
-        .prop_map(|names| names.into_iter().map(|name| json!({"name": name, "emptyDir": {}})).collect::<Value>())
+        .prop_map(|names| {
+            names.into_iter().map(|name| json!({"name": name, "emptyDir": {}})).collect::<Value>()
+        })
         .boxed();
     let fields = object(vec![
         ("containers", sidecar),
@@ -361,13 +376,17 @@ fn service(mood: Mood) -> BoxedStrategy<Value> {
 fn graph(mood: Mood) -> BoxedStrategy<Value> {
     const SWITCHES: &[&str] =
         &["nvidia.com/enable-metrics", "nvidia.com/dynamo-discovery-backend", "example.com/note"];
-    let services = vec((text(mood, &["Frontend", "Worker", "worker", "A", "b-c", "B2"]), service(mood)), 0..4)
-        .prop_map(|pairs| {
-            let pairs = pairs.into_iter();
-            Value::Object(pairs.map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), value)).collect())
-        })
-        .boxed();
-    let spec = object(vec![("envs", variables(mood)), ("backendFramework", text(mood, &["vllm", "sglang", ""]))]);
+    let services =
+        vec((text(mood, &["Frontend", "Worker", "worker", "A", "b-c", "B2"]), service(mood)), 0..4)
+            .prop_map(|pairs| {
+                let pairs = pairs.into_iter();
+                Value::Object(
+                    pairs.map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), value)).collect(),
+                )
+            })
+            .boxed();
+    let spec =
+        object(vec![("envs", variables(mood)), ("backendFramework", text(mood, &["vllm", "sglang", ""]))]);
     let spec = with(spec, "services", services);
     let metadata = with(
         object(vec![("annotations", labels(mood, SWITCHES)), ("labels", labels(mood, &["team"]))]),

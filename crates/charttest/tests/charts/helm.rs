@@ -49,7 +49,7 @@ pub struct Output {
 impl Helm {
     /// `$HELM`, else the one in the project's cache, else the first on `PATH`.
     pub fn find() -> Option<Self> {
-        let cached = cache_dir().map(|dir| dir.join("bin/helm"));
+        let cached = cache_dir().map(|dir| dir.join("tools/bin/helm"));
         let on_path = std::env::var_os("PATH")
             .map(|path| std::env::split_paths(&path).map(|dir| dir.join("helm")).collect::<Vec<_>>())
             .unwrap_or_default();

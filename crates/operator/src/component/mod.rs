@@ -74,6 +74,7 @@ pub async fn reconcile(
     let component = match validate::component(&dcd) {
         Ok(component) => component,
         Err(errors) => {
+            ctx.component_failures.reset(&(namespace, name));
             status::report(&ctx, &dcd, status::Outcome::Invalid(&errors)).await?;
             return Ok(Action::requeue(jittered(RESYNC)));
         }
@@ -89,7 +90,8 @@ pub async fn reconcile(
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
-            let failures = ctx.component_failures.count(&(namespace, name));
+            // This failure is counted by the error policy, after the report.
+            let failures = ctx.component_failures.count(&(namespace, name)) + 1;
             if error.class() == Class::Invalid || failures >= PATIENCE {
                 status::report(&ctx, &dcd, status::Outcome::Failed(&chain(&error))).await?;
             }

@@ -82,6 +82,7 @@ pub async fn reconcile(
     let graph = match validate::graph(&dgd, &ctx.config) {
         Ok(graph) => graph,
         Err(errors) => {
+            ctx.graph_failures.reset(&(namespace, name));
             status::report(&ctx, &dgd, status::Outcome::Invalid(&errors)).await?;
             return Ok(Action::requeue(jittered(RESYNC)));
         }
@@ -90,12 +91,14 @@ pub async fn reconcile(
     let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
     match apply::apply(&ctx, &dgd, objects, needs_orchestrator).await {
         Ok(applied) => {
+            status::warn_of_ignored(&ctx, &dgd).await;
             status::report(&ctx, &dgd, status::Outcome::Applied(&applied.components)).await?;
             ctx.graph_failures.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
-            let failures = ctx.graph_failures.count(&(namespace, name));
+            // This failure is counted by the error policy, after the report.
+            let failures = ctx.graph_failures.count(&(namespace, name)) + 1;
             if error.class() == Class::Invalid || failures >= PATIENCE {
                 status::report(&ctx, &dgd, status::Outcome::Failed(&chain(&error))).await?;
             }

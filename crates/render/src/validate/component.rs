@@ -85,7 +85,7 @@ pub(super) fn shared(
     {
         errors.push(FieldError::missing(
             format!("{field}.ingress.host"),
-            "is required when the ingress is enabled",
+            "is required when ingress is enabled",
         ));
     }
     let backend = match backend::of(spec, graph_backend) {
@@ -114,7 +114,7 @@ fn check_shared_memory(field: &str, spec: &SharedSpec, errors: &mut FieldErrors)
     let Some(memory) = spec.shared_memory.as_ref().filter(|memory| !memory.disabled) else { return };
     let field = format!("{field}.sharedMemory.size");
     match &memory.size {
-        None => errors.push(FieldError::missing(field, "is required unless sharedMemory.disabled is true")),
+        None => errors.push(FieldError::missing(field, "is required when disabled is false")),
         Some(size) if !quantities::is_quantity(&size.0) => {
             errors.push(FieldError::new(field, &size.0, "is not a quantity, such as \"16Gi\""));
         }
@@ -139,7 +139,7 @@ fn check_volume_mounts(
             if !mount.use_as_compilation_cache {
                 errors.push(FieldError::missing(
                     format!("{field}.mountPoint"),
-                    "is required unless useAsCompilationCache is true",
+                    "is required when useAsCompilationCache is false",
                 ));
             } else if !has_cache_default {
                 errors.push(FieldError::missing(

@@ -3,12 +3,14 @@
 
 mod component;
 mod graph;
+mod ignored;
 mod quantities;
 
 use std::fmt;
 
 pub use component::{ValidatedComponent, component};
 pub use graph::{ValidatedGraph, graph};
+pub use ignored::ignored;
 
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
