@@ -48,10 +48,10 @@ pub fn of(
 fn detect(words: &str) -> Vec<BackendFramework> {
     let mut found = Vec::new();
     for command in words.split(['|', '&', ';']) {
-        let Some(python) = command.find("python") else { continue };
-        let Some(module) = command[python..].find("-m").map(|at| python + at) else { continue };
+        let words = command.split_whitespace().skip_while(|word| !word.contains("python"));
+        let module: Vec<&str> = words.skip_while(|word| *word != "-m").collect();
         for (name, backend) in &MODULES {
-            if command[module..].contains(name) && !found.contains(backend) {
+            if module.iter().any(|word| word.contains(name)) && !found.contains(backend) {
                 found.push(backend.clone());
             }
         }
@@ -70,6 +70,7 @@ mod tests {
         assert_eq!(detect("ldconfig && exec python3 -m dynamo.trtllm"), [BackendFramework::Trtllm]);
         assert_eq!(detect("python3 setup.py; echo -m dynamo.vllm"), []);
         assert_eq!(detect("dynamo.vllm"), []);
+        assert_eq!(detect("python3 serve.py --model dynamo.vllm"), []);
         assert_eq!(
             detect("python3 -m dynamo.vllm & python3 -m dynamo.sglang"),
             [BackendFramework::Vllm, BackendFramework::Sglang]

@@ -53,7 +53,7 @@ pub(super) fn component_annotations(component: &ValidatedComponent<'_>) -> BTree
     if let Some(extra) = &component.spec.extra_pod_metadata {
         all.extend(extra.annotations.clone());
     }
-    if let Some(model) = &component.spec.model_ref {
+    if let Some(model) = component.spec.model_ref.as_ref().filter(|model| !model.name.is_empty()) {
         all.insert(annotations::BASE_MODEL.to_owned(), model.name.clone());
     }
     all

@@ -72,7 +72,7 @@ fn pod_annotations(component: &ValidatedComponent<'_>, extra: &ExtraPodMetadata)
 pub(super) fn component_labels(component: &ValidatedComponent<'_>) -> BTreeMap<String, String> {
     let mut all = component.spec.labels.clone();
     all.extend(component.metadata_labels.clone());
-    if let Some(model) = &component.spec.model_ref {
+    if let Some(model) = component.spec.model_ref.as_ref().filter(|model| !model.name.is_empty()) {
         all.insert(labels::BASE_MODEL_HASH.to_owned(), names::model_hash(&model.name));
     }
     all
@@ -111,7 +111,11 @@ fn account(
     let uses_kubernetes =
         effective_backend(Some(&component.spec.annotations), config) == DiscoveryBackend::Kubernetes.as_str();
     chosen
-        .or_else(|| uses_kubernetes.then(|| names::discovery_account(component.graph)))
+        // A component written by hand has no graph, and so no discovery account of its own.
+        .or_else(|| {
+            (uses_kubernetes && !component.graph.is_empty())
+                .then(|| names::discovery_account(component.graph))
+        })
         .unwrap_or_else(|| "default".to_owned())
 }
 

@@ -20,7 +20,7 @@ pub fn build_volumes(spec: &SharedSpec) -> Vec<Volume> {
             volumes.push(claim(mount));
         }
     }
-    if let Some(size) = shared_memory_size(spec) {
+    if let Some(size) = shared_memory(spec) {
         volumes.push(Volume {
             name: SHARED_MEMORY.to_owned(),
             empty_dir: Some(EmptyDirVolumeSource {
@@ -41,7 +41,7 @@ pub fn build_mounts(spec: &SharedSpec, user: Option<Vec<VolumeMount>>, vllm_cach
         let path = mount.mount_point.as_deref().filter(|path| !path.is_empty()).unwrap_or(vllm_cache);
         add(&mut mounts, &mount.name, path);
     }
-    if shared_memory_size(spec).is_some() {
+    if shared_memory(spec).is_some() {
         add(&mut mounts, SHARED_MEMORY, SHARED_MEMORY_PATH);
     }
     mounts
@@ -63,8 +63,25 @@ fn claim(mount: &ServiceVolumeMount) -> Volume {
     }
 }
 
-/// `None` when the user switched it off.
-fn shared_memory_size(spec: &SharedSpec) -> Option<Quantity> {
+/// The size of the default memory file system; `None` when the user switched it off, or put something of his own at
+/// its path or under its name.
+fn shared_memory(spec: &SharedSpec) -> Option<Quantity> {
+    let user = spec.extra_pod_spec.as_ref();
+    let volumes = user.and_then(|pod| pod.pod_spec.volumes.as_ref()).into_iter().flatten();
+    let mounts =
+        user.and_then(|pod| pod.main_container.as_ref()?.volume_mounts.as_ref()).into_iter().flatten();
+    let claims = || spec.volume_mounts.iter();
+    let name_taken = volumes
+        .map(|volume| &volume.name)
+        .chain(claims().map(|mount| &mount.name))
+        .any(|name| name == SHARED_MEMORY);
+    let path_taken = mounts
+        .map(|mount| mount.mount_path.as_str())
+        .chain(claims().filter_map(|mount| mount.mount_point.as_deref()))
+        .any(|path| path == SHARED_MEMORY_PATH);
+    if name_taken || path_taken {
+        return None;
+    }
     match &spec.shared_memory {
         Some(memory) if memory.disabled => None,
         Some(memory) => memory.size.clone(),

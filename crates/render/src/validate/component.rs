@@ -1,6 +1,8 @@
 //! Rules of one component, alike for a service of a graph and a component deployment.
 //! What comes out is known to render.
 
+use std::collections::BTreeMap;
+
 use dynamo_api::v1alpha1::{BackendFramework, DynamoComponentDeployment, SharedSpec};
 
 use super::{FieldError, FieldErrors, quantities};
@@ -16,7 +18,7 @@ pub struct ValidatedComponent<'a> {
     pub name: &'a str,
     pub namespace: &'a str,
     pub spec: &'a SharedSpec,
-    pub metadata_labels: &'a std::collections::BTreeMap<String, String>,
+    pub metadata_labels: &'a BTreeMap<String, String>,
     pub component_type: ComponentType,
     pub backend: Option<BackendFramework>,
     /// Name of the graph that owns it; empty for one written by hand.
@@ -30,7 +32,7 @@ pub struct ValidatedComponent<'a> {
 /// # Errors
 /// Every broken rule, with paths under `spec`.
 pub fn component<'a>(dcd: &'a DynamoComponentDeployment) -> Result<ValidatedComponent<'a>, FieldErrors> {
-    static NO_LABELS: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
     let mut errors = FieldErrors::default();
     let spec = &dcd.spec.shared;
     let name = dcd.metadata.name.as_deref().unwrap_or_default();
@@ -73,7 +75,9 @@ pub(super) fn shared(
 ) -> Option<BackendFramework> {
     if spec.replicas.is_some_and(|replicas| replicas < 0) {
         let replicas = spec.replicas.unwrap_or_default().to_string();
-        errors.push(FieldError::new(format!("{field}.replicas"), replicas, "must be 0 or more"));
+        // The words of the contract come first: clients look for them.
+        let rule = format!("must be non-negative, not {replicas}");
+        errors.push(FieldError::missing(format!("{field}.replicas"), rule));
     }
     check_image(field, spec, errors);
     if let Some(resources) = &spec.resources {
@@ -130,12 +134,20 @@ fn check_volume_mounts(
 ) {
     let has_cache_default =
         Role::of(ComponentType::of(spec)) == Role::Worker && backend == Some(&BackendFramework::Vllm);
+    let mut taken = BTreeMap::new();
     for (at, mount) in spec.volume_mounts.iter().enumerate() {
         let field = format!("{field}.volumeMounts[{at}]");
         if mount.name.is_empty() {
             errors.push(FieldError::missing(format!("{field}.name"), "is required: the name of the claim"));
         }
-        if mount.mount_point.as_deref().unwrap_or_default().is_empty() {
+        let point = mount.mount_point.as_deref().unwrap_or_default();
+        if let Some(other) =
+            taken.insert(point, &mount.name).filter(|other| !point.is_empty() && *other != &mount.name)
+        {
+            let rule = format!("is already taken by {other}: each claim needs a place of its own");
+            errors.push(FieldError::new(format!("{field}.mountPoint"), point, rule));
+        }
+        if point.is_empty() {
             if !mount.use_as_compilation_cache {
                 errors.push(FieldError::missing(
                     format!("{field}.mountPoint"),
