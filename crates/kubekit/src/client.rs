@@ -28,23 +28,34 @@ pub fn build(mut config: Config, metrics: Arc<ApiMetrics>) -> Result<Client, kub
 /// Of an answer of the API server only the message is taken, not the whole status.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = message(error);
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let message = message(cause);
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let answer = answer(error);
+        let message = answer.clone().unwrap_or_else(|| error.to_string());
         if !text.contains(&message) {
-            text.push_str(": ");
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
             text.push_str(&message);
         }
-        source = cause.source();
+        // Below an answer there is only its status once more.
+        next = if answer.is_some() { None } else { error.source() };
     }
     text
 }
 
-fn message(error: &(dyn std::error::Error + 'static)) -> String {
-    match error.downcast_ref::<kube::Error>() {
-        Some(kube::Error::Api(status)) if !status.message.is_empty() => status.message.clone(),
-        _ => error.to_string(),
+/// What the API server said, if that is what the error is about.
+fn answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    use kube::runtime::watcher::Error as Watch;
+    let (what, cause) = match error.downcast_ref::<Watch>() {
+        Some(Watch::InitialListFailed(cause)) => ("cannot list: ", cause),
+        Some(Watch::WatchStartFailed(cause) | Watch::WatchFailed(cause)) => ("cannot watch: ", cause),
+        _ => ("", error.downcast_ref::<kube::Error>()?),
+    };
+    match cause {
+        kube::Error::Api(status) if !status.message.is_empty() => Some(format!("{what}{}", status.message)),
+        _ => None,
     }
 }
 
@@ -140,6 +151,16 @@ fn verb(method: &Method, uri: &http::Uri, named: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chain_shows_the_message_of_an_answer_once_and_not_the_whole_status() {
+        let status =
+            kube::core::Status { message: "it is full".into(), code: 507, ..kube::core::Status::default() };
+        let error = kube::Error::Api(Box::new(status));
+        assert_eq!(chain(&error), "it is full");
+        let error = kube::runtime::watcher::Error::WatchStartFailed(error);
+        assert_eq!(chain(&error), "cannot watch: it is full");
+    }
 
     #[test]
     fn requests_are_classified_by_verb_and_resource() {
