@@ -69,17 +69,23 @@ pub fn reason(pod: &Value) -> Option<String> {
     Some(format!("{name}: {} and not ready", if phase.is_empty() { "new" } else { phase.as_str() }))
 }
 
-/// Names of pods that were started from another content of the image called `image`.
+/// Names of pods that ask for the image called `image` and run another content of it. The pod's specification tells,
+/// since its status shows whichever of an image's names the runtime likes.
 pub fn outdated(pods: &Value, image: &str, archive: &Archive) -> Vec<String> {
-    let old = |container: &&Value| {
-        let id = container["imageID"].as_str().unwrap_or_default();
-        let current = id.contains(&archive.digest) || id.contains(&archive.config);
-        container["image"] == image && !id.is_empty() && !current
+    let old = |pod: &&Value| {
+        list(&pod["spec"]["containers"]).iter().filter(|container| container["image"] == image).any(
+            |container| {
+                let statuses = list(&pod["status"]["containerStatuses"]);
+                let status = statuses.iter().find(|status| status["name"] == container["name"]);
+                let id = status.and_then(|status| status["imageID"].as_str()).unwrap_or_default();
+                !id.is_empty() && !id.contains(&archive.digest) && !id.contains(&archive.config)
+            },
+        )
     };
     items(pods)
         .iter()
         .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
-        .filter(|pod| list(&pod["status"]["containerStatuses"]).iter().any(|container| old(&container)))
+        .filter(old)
         .map(|pod| name(pod).to_owned())
         .collect()
 }
@@ -120,7 +126,14 @@ mod tests {
             digest: "sha256:aaaa".into(),
             config: "sha256:bbbb".into(),
         };
-        let pod = |name: &str, image: &str, id: &str| json!({"metadata": {"name": name}, "status": {"containerStatuses": [{"image": image, "imageID": id}]}});
+        let pod = |name: &str, image: &str, id: &str| {
+            let status = json!({"name": "main", "image": "another-name", "imageID": id});
+            json!({
+                "metadata": {"name": name},
+                "spec": {"containers": [{"name": "main", "image": image}]},
+                "status": {"containerStatuses": [status]},
+            })
+        };
         let pods = json!({"items": [
             pod("by-digest", "i:dev", "i@sha256:aaaa"),
             pod("by-config", "i:dev", "sha256:bbbb"),

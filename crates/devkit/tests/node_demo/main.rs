@@ -1,5 +1,6 @@
 //! The main job on a real node: the demo, then what a user does to its graph while requests go through it.
 //! One test, because every step builds on the pods of the step before. The cluster is taken down by `make test-node`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod load;
 mod pods;
