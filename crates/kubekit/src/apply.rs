@@ -80,7 +80,8 @@ impl ApplyError {
             Self::Foreign { .. } | Self::Encode { .. } => Class::Invalid,
             Self::Terminating { .. } => Class::Waiting,
             Self::Api { source, .. } => match &**source {
-                kube::Error::Api(status) if namespace_ends(status) => Class::Waiting,
+                // Of a conflict the newer version is on its way to the cache.
+                kube::Error::Api(status) if status.code == 409 || namespace_ends(status) => Class::Waiting,
                 kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 413 | 422) => {
                     Class::Invalid
                 }

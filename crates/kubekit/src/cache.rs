@@ -9,7 +9,7 @@ use std::{
 use futures::{Stream, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, PartialObjectMetaExt},
     runtime::{
         WatchStreamExt,
@@ -103,6 +103,17 @@ impl<K: Object> Index<K> {
                 self.gone.pop_front();
             }
             self.gone.push_back(uid.clone());
+        }
+    }
+
+    /// Drops what is not in `keys`. One that was made after the list is dropped, too, which costs one read: the next
+    /// apply finds the name taken and looks.
+    fn keep_only(&mut self, keys: &BTreeSet<Key>) {
+        let ghosts: Vec<Key> = self.objects.keys().filter(|key| !keys.contains(*key)).cloned().collect();
+        for key in ghosts {
+            if let Some(owner) = self.objects.remove(&key).as_deref().and_then(controller_of) {
+                self.unlink(&owner.uid.clone(), &key);
+            }
         }
     }
 
@@ -246,9 +257,12 @@ fn guard<K: Object>(api: &Api<K>) -> Api<DeserializeGuard<K>> {
 }
 
 fn entry<K: Object>(object: &K) -> Roster<K> {
-    let (namespace, name) = crate::key_of(object);
-    ObjectMeta { namespace: Some(namespace), name: Some(name), ..ObjectMeta::default() }
-        .into_response_partial()
+    named(&crate::key_of(object))
+}
+
+fn named<K: Object>((namespace, name): &Key) -> Roster<K> {
+    let (namespace, name) = (Some(namespace.clone()), Some(name.clone()));
+    ObjectMeta { namespace, name, ..ObjectMeta::default() }.into_response_partial()
 }
 
 struct Pump<K: Object> {
@@ -288,7 +302,10 @@ impl<K: Object> Pump<K> {
                     if let Some(seen) = &mut self.relisted {
                         seen.insert(crate::key_of(&object));
                     }
+                    // The roster swaps in what it buffered only at the end of the list, while listeners wake the
+                    // controllers now: the name must be in both, or the wake-up finds nothing and is lost.
                     self.writer.apply_watcher_event(&Event::InitApply(entry(&object)));
+                    self.writer.apply_watcher_event(&Event::Apply(entry(&object)));
                     self.applied(object);
                 }
             }
@@ -300,6 +317,8 @@ impl<K: Object> Pump<K> {
                 for key in vanished {
                     self.gone(&key);
                 }
+                // What only our own writes told of and the list lacks was deleted while the watch was interrupted.
+                self.cache.write().keep_only(&seen);
                 debug!(kind = %K::kind(&()), objects = seen.len(), "list complete");
             }
             Event::Apply(object) => {
@@ -308,11 +327,12 @@ impl<K: Object> Pump<K> {
                     self.applied(object);
                 }
             }
-            Event::Delete(object) => {
-                if let Some(object) = self.open(object) {
-                    self.writer.apply_watcher_event(&Event::Delete(entry(&object)));
-                    self.gone(&crate::key_of(&object));
-                }
+            Event::Delete(guarded) => {
+                // The end of an object counts, also when its last form did not fit its type.
+                let meta = guarded.meta();
+                let key = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+                self.writer.apply_watcher_event(&Event::Delete(named(&key)));
+                self.gone(&key);
             }
         }
     }

@@ -48,8 +48,9 @@ fn feed(hasher: &mut Sha256, value: &Value) {
 /// The first place where `live` does not hold what `desired` asks for, as a field path; `None` when nothing differs.
 ///
 /// A field that `desired` leaves out belongs to somebody else (the API server's defaults, an autoscaler) and is not
-/// looked at. Empty values equal absent ones, quantities are compared as numbers, lists item by item. Selectors are
-/// compared whole, as the API server treats them: one key too many selects something else.
+/// looked at. Empty values equal absent ones, quantities are compared as numbers, lists item by item or, where
+/// the API server merges them by key, entry by entry. Selectors are compared whole, as the API server treats them: one key
+/// too many selects something else.
 #[must_use]
 pub fn first_difference(desired: &Value, live: &Value) -> Option<String> {
     walk(desired, Some(live), &mut Vec::new())
@@ -68,6 +69,9 @@ fn walk<'v>(desired: &'v Value, live: Option<&Value>, path: &mut Vec<&'v str>) -
             found
         }),
         (Value::Array(want), Some(Value::Array(have))) => {
+            if let Some(pairs) = pair_by_key(path, want, have) {
+                return pairs.into_iter().find_map(|(value, other)| walk(value, other, path));
+            }
             if want.len() != have.len() {
                 return Some(at(path));
             }
@@ -78,6 +82,32 @@ fn walk<'v>(desired: &'v Value, live: Option<&Value>, path: &mut Vec<&'v str>) -
         }
         (want, Some(have)) => (want != have).then(|| at(path)),
     }
+}
+
+/// Entries of a list that the API server merges by key, each with its counterpart; `None` for any other list. Server-side
+/// apply leaves an entry of somebody else in such a list, so one entry too many is no difference: to write because of
+/// it would change nothing, at every pass.
+fn pair_by_key<'v, 'l>(
+    path: &[&str],
+    want: &'v [Value],
+    have: &'l [Value],
+) -> Option<Vec<(&'v Value, Option<&'l Value>)>> {
+    let fields: &[&str] = match *path.last()? {
+        "env" | "containers" | "initContainers" | "volumes" | "imagePullSecrets" => &["name"],
+        "volumeMounts" => &["mountPath"],
+        "ownerReferences" => &["uid"],
+        "ports" => &["containerPort", "port", "protocol"],
+        _ => return None,
+    };
+    let key = |item: &Value| -> Option<Vec<Value>> {
+        let values: Vec<Value> = fields.iter().filter_map(|field| item.get(*field).cloned()).collect();
+        (!values.is_empty()).then_some(values)
+    };
+    let pairs = want.iter().map(|item| {
+        let wanted = key(item)?;
+        Some((item, have.iter().find(|other| key(other).as_ref() == Some(&wanted))))
+    });
+    pairs.collect()
 }
 
 fn at(path: &[&str]) -> String {
@@ -156,8 +186,8 @@ pub fn quantity_value(quantity: &Quantity) -> Option<i128> {
         value.checked_mul(ten(power)?)?
     } else {
         // The API server rounds up below one billionth.
-        let divisor = ten(-power)?;
-        (value + divisor - 1) / divisor
+        let divisor = ten(power.checked_neg()?)?;
+        value.checked_add(divisor - 1)? / divisor
     };
     Some(sign * value)
 }
@@ -222,6 +252,19 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_of_a_stranger_in_a_keyed_list_is_no_difference_and_a_missing_one_of_ours_is() {
+        let env = |names: &[&str]| {
+            let list: Vec<Value> = names.iter().map(|name| json!({"name": name, "value": "1"})).collect();
+            json!({"env": list})
+        };
+        assert_eq!(first_difference(&env(&["A", "B"]), &env(&["B", "X", "A"])), None);
+        assert_eq!(first_difference(&env(&["A", "B"]), &env(&["A", "X"])).as_deref(), Some("env"));
+        let ports = json!({"ports": [{"port": 80, "protocol": "TCP", "targetPort": "http"}]});
+        let live = json!({"ports": [{"port": 80, "protocol": "UDP"}, {"port": 80, "protocol": "TCP", "targetPort": 1}]});
+        assert_eq!(first_difference(&ports, &live).as_deref(), Some("ports.targetPort"));
+    }
+
+    #[test]
     fn quantity_values_follow_the_suffixes() {
         let value = |text: &str| quantity_value(&Quantity(text.into()));
         assert_eq!(value("1"), Some(1_000_000_000));
@@ -229,7 +272,16 @@ mod tests {
         assert_eq!(value("1e3"), value("1k"));
         assert_eq!(value("1.5Gi"), value("1536Mi"));
         assert_eq!(value("-2"), Some(-2_000_000_000));
-        for bad in ["", "abc", "1x", "1e", "--1", "99999999999999999999999999999999999999999", "."] {
+        for bad in [
+            "",
+            "abc",
+            "1x",
+            "1e",
+            "--1",
+            "99999999999999999999999999999999999999999",
+            ".",
+            "1.70141183460469231731687303715884105727",
+        ] {
             assert_eq!(value(bad), None, "{bad}");
         }
     }

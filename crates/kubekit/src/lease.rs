@@ -53,12 +53,22 @@ struct Observation {
     version: Option<String>,
 }
 
-/// The lease could not be renewed in time; somebody else may hold it now.
+/// Leadership ended without being given back.
 #[derive(Debug, thiserror::Error)]
-#[error("leadership lost: lease {name} could not be renewed within {} s", deadline.as_secs())]
-pub struct Lost {
-    name: String,
-    deadline: Duration,
+pub enum Lost {
+    #[error("leadership lost: lease {name} could not be renewed within {} s", deadline.as_secs())]
+    Late { name: String, deadline: Duration },
+    #[error("leadership lost: lease {name} is held by another replica")]
+    Taken { name: String },
+}
+
+/// What one try came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Try {
+    Held,
+    HeldByOther,
+    /// Somebody wrote the lease at the same moment.
+    Conflict,
 }
 
 impl Candidate {
@@ -68,40 +78,45 @@ impl Candidate {
         Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity, timing, seen: None }
     }
 
-    /// Waits until this process holds the lease.
-    pub async fn acquire(&mut self) {
+    /// Waits until this process holds the lease. Returns when the try that won began: the lease counts from there at
+    /// the latest, since its answer may have been slow.
+    pub async fn acquire(&mut self) -> Instant {
         info!(lease = self.name, identity = self.identity, "waiting for leadership");
         loop {
-            match self.try_hold().await {
-                Ok(true) => {
+            let began = Instant::now();
+            match tokio::time::timeout(self.timing.renew_deadline, self.try_hold()).await {
+                Ok(Ok(Try::Held)) => {
                     info!(lease = self.name, "leading");
-                    return;
+                    return began;
                 }
-                Ok(false) => {}
-                Err(error) => {
+                Ok(Ok(Try::HeldByOther | Try::Conflict)) => {}
+                Ok(Err(error)) => {
                     warn!(lease = self.name, error = %crate::client::chain(&error), "cannot take the lease yet");
                 }
+                Err(_) => warn!(lease = self.name, "cannot take the lease yet: no answer"),
             }
             tokio::time::sleep(crate::backoff::jittered(self.timing.retry)).await;
         }
     }
 
-    /// Renews the lease until that fails for longer than the renewal deadline.
-    pub async fn hold(&mut self) -> Lost {
-        let mut renewed = Instant::now();
+    /// Renews the lease, held since `renewed`, until that fails for longer than the renewal deadline or another
+    /// replica is seen to hold it.
+    pub async fn hold(&mut self, mut renewed: Instant) -> Lost {
+        let name = self.name.clone();
         loop {
             tokio::time::sleep(self.timing.retry).await;
+            let began = Instant::now();
             let left = self.timing.renew_deadline.saturating_sub(renewed.elapsed());
             match tokio::time::timeout(left, self.try_hold()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
-                Ok(Ok(false)) => warn!(lease = self.name, "another replica holds the lease"),
+                Ok(Ok(Try::Held)) => renewed = began,
+                Ok(Ok(Try::HeldByOther)) => return Lost::Taken { name },
+                Ok(Ok(Try::Conflict)) | Err(_) => {}
                 Ok(Err(error)) => {
-                    warn!(lease = self.name, error = %crate::client::chain(&error), "cannot renew the lease");
+                    warn!(lease = name, error = %crate::client::chain(&error), "cannot renew the lease");
                 }
-                Err(_) => {}
             }
             if renewed.elapsed() >= self.timing.renew_deadline {
-                return Lost { name: self.name.clone(), deadline: self.timing.renew_deadline };
+                return Lost::Late { name, deadline: self.timing.renew_deadline };
             }
         }
     }
@@ -127,18 +142,18 @@ impl Candidate {
         }
     }
 
-    async fn try_hold(&mut self) -> Result<bool, kube::Error> {
+    async fn try_hold(&mut self) -> Result<Try, kube::Error> {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
             let created = self.api.create(&PostParams::default(), &self.fresh()).await;
             return match created {
-                Ok(_) => Ok(true),
-                Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+                Ok(_) => Ok(Try::Held),
+                Err(kube::Error::Api(status)) if status.code == 409 => Ok(Try::Conflict),
                 Err(error) => Err(error),
             };
         };
         let mine = holder(&lease) == Some(self.identity.as_str());
         if !mine && !self.expired(&lease) {
-            return Ok(false);
+            return Ok(Try::HeldByOther);
         }
         let now = MicroTime(Timestamp::now());
         let mut next = lease.clone();
@@ -151,8 +166,8 @@ impl Candidate {
         spec.lease_duration_seconds = i32::try_from(self.timing.duration.as_secs()).ok();
         spec.renew_time = Some(now);
         match self.api.replace(&self.name, &PostParams::default(), &next).await {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Ok(_) => Ok(Try::Held),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Try::Conflict),
             Err(error) => Err(error),
         }
     }

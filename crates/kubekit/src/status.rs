@@ -10,10 +10,10 @@ use serde_json::json;
 
 use crate::{Object, apply::ApplyError, cache::Cache};
 
-/// Replaces the status of `object`. The write fails when the name belongs to another object by now.
+/// Replaces the status of `object`. Nothing is written when the object is gone or its name belongs to another one by now.
 ///
 /// # Errors
-/// [`ApplyError::Api`]; an object that is gone is reported as that, too.
+/// [`ApplyError::Api`].
 pub async fn replace<K: Object>(
     client: &Client,
     cache: &Cache<K>,
@@ -35,11 +35,19 @@ pub async fn replace<K: Object>(
     let patch = serde_json::from_value(patch)
         .map(Patch::<()>::Json)
         .map_err(|error| failed(kube::Error::SerdeError(error)))?;
-    let mut written = Api::<K>::namespaced(client.clone(), &namespace)
-        .patch_status(&name, &PatchParams::default(), &patch)
-        .await
-        .map_err(failed)?;
+    let api = Api::<K>::namespaced(client.clone(), &namespace);
+    let mut written = match api.patch_status(&name, &PatchParams::default(), &patch).await {
+        Ok(written) => written,
+        // The object ended during the pass; its successor, if any, gets a pass of its own.
+        Err(kube::Error::Api(status)) if status.code == 404 || test_failed(&status) => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
     written.meta_mut().managed_fields = None;
     cache.note_written(written);
     Ok(())
+}
+
+/// The `test` operation of a JSON patch did not hold.
+fn test_failed(status: &kube::core::Status) -> bool {
+    status.code == 422 && status.message.contains("testing value") && status.message.contains("failed")
 }

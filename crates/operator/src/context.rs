@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
-use dynamo_kubekit::{apply::Applier, backoff::Failures, cache::Cache, metrics::ReconcileMetrics};
+use dynamo_kubekit::{
+    apply::Applier, backoff::Failures, cache::Cache, diff::content_hash, metrics::ReconcileMetrics,
+};
 use dynamo_render::OperatorConfig;
 use k8s_openapi::{
     api::{
@@ -81,7 +83,8 @@ impl Context {
             type_: EventType::Warning,
             reason: reason.to_owned(),
             note: Some(dynamo_kubekit::conditions::cut(message.to_owned(), 1000)),
-            action: "Reconcile".to_owned(),
+            // The recorder counts up an event of the same action instead of writing its new text.
+            action: format!("Reconcile-{}", &content_hash(&message.into())[..8]),
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, object).await {

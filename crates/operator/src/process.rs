@@ -84,12 +84,16 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
 
     let (stop, stopping) = watch::channel(false);
     let work = async move {
-        if context.caches.wait_until_ready().await.is_err() {
-            return Err(Error::Task("a watch before its first list".to_owned()));
+        let mut stopped = stopping.clone();
+        tokio::select! {
+            filled = context.caches.wait_until_ready() => {
+                filled.map_err(|_| Error::Task("a watch before its first list".to_owned()))?;
+            }
+            _ = stopped.wait_for(|stop| *stop) => return Ok(()),
         }
         ready.set(true);
         info!("caches filled");
-        lead(candidate, wiring.controllers(&context, &stopping), stopping.clone()).await
+        lead(candidate, wiring.controllers(context, stopping.clone()), stopping).await
     };
     let mut work = std::pin::pin!(work);
     tokio::select! {
@@ -121,12 +125,12 @@ async fn lead(
         controllers.await;
         return Ok(());
     };
-    tokio::select! {
-        () = candidate.acquire() => {}
+    let since = tokio::select! {
+        since = candidate.acquire() => since,
         _ = stopping.wait_for(|stop| *stop) => return Ok(()),
-    }
+    };
     tokio::select! {
-        lost = candidate.hold() => return Err(lost.into()),
+        lost = candidate.hold(since) => return Err(lost.into()),
         () = controllers => {}
     }
     candidate.release().await;

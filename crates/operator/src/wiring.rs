@@ -11,7 +11,10 @@
 //!
 //! Nothing is reconciled here.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use dynamo_api::{
     labels,
@@ -19,7 +22,7 @@ use dynamo_api::{
 };
 use dynamo_kubekit::{
     Object,
-    cache::{Change, Feed, Roster, parent_reference, reference},
+    cache::{Cache, Change, Feed, Roster, parent_reference, reference},
     client::chain,
     key_of,
 };
@@ -56,6 +59,41 @@ const CONCURRENCY: u16 = 8;
 
 type Queue<K> = UnboundedReceiver<ObjectRef<Roster<K>>>;
 
+/// Wakes a controller, once it runs: a replica that waits for leadership keeps no backlog, since the first thing a
+/// leader does is to look at every object.
+struct Trigger<K: Object> {
+    queue: UnboundedSender<ObjectRef<Roster<K>>>,
+    open: Arc<AtomicBool>,
+}
+
+impl<K: Object> Clone for Trigger<K> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), open: Arc::clone(&self.open) }
+    }
+}
+
+impl<K: Object> Trigger<K> {
+    fn new() -> (Self, Queue<K>) {
+        let (queue, receiver) = unbounded();
+        (Self { queue, open: Arc::default() }, receiver)
+    }
+
+    fn send(&self, target: ObjectRef<Roster<K>>) {
+        if self.open.load(Ordering::Acquire) {
+            // The other end is gone only while the process shuts down.
+            let _ = self.queue.unbounded_send(target);
+        }
+    }
+
+    /// From now on wake-ups count; everything that exists is woken once.
+    fn open(&self, cache: &Cache<K>) {
+        self.open.store(true, Ordering::Release);
+        for object in cache.all() {
+            self.send(reference(&*object));
+        }
+    }
+}
+
 /// The watches, their caches, and the queues they fill.
 pub struct Wiring {
     pub caches: Caches,
@@ -63,7 +101,9 @@ pub struct Wiring {
     pub component_failures: FailureCounts,
     /// One endless task per watch; the process must end when one of them does.
     pub feeds: Vec<BoxFuture<'static, ()>>,
+    graph_trigger: Trigger<DynamoGraphDeployment>,
     graphs: Queue<DynamoGraphDeployment>,
+    component_trigger: Trigger<DynamoComponentDeployment>,
     components: Queue<DynamoComponentDeployment>,
 }
 
@@ -76,29 +116,29 @@ impl std::fmt::Debug for Wiring {
 /// Sets up every watch in `namespace`, or everywhere.
 #[must_use]
 pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
-    let (graph_queue, graphs) = unbounded();
-    let (component_queue, components) = unbounded();
+    let (graph_trigger, graphs) = Trigger::new();
+    let (component_trigger, components) = Trigger::new();
     let everything = watcher::Config::default();
     let of_graphs = everything.clone().labels(labels::GRAPH_NAME);
     let of_operator = everything.clone().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
 
     let mut graph_feed = feed::<DynamoGraphDeployment>(client, namespace, &everything);
-    wake_itself(&mut graph_feed, &graph_queue);
+    wake_itself(&mut graph_feed, &graph_trigger);
     let graph_failures = forget_at_end(&mut graph_feed);
     let mut component_feed = feed::<DynamoComponentDeployment>(client, namespace, &everything);
-    wake_itself(&mut component_feed, &component_queue);
+    wake_itself(&mut component_feed, &component_trigger);
     let component_failures = forget_at_end(&mut component_feed);
-    wake_parent(&mut component_feed, &graph_queue);
+    wake_parent(&mut component_feed, &graph_trigger);
     let mut deployment_feed = feed::<Deployment>(client, namespace, &of_graphs);
-    wake_parent(&mut deployment_feed, &component_queue);
+    wake_parent(&mut deployment_feed, &component_trigger);
     let mut service_feed = feed::<Service>(client, namespace, &of_graphs);
-    wake_parent(&mut service_feed, &component_queue);
+    wake_parent(&mut service_feed, &component_trigger);
     let mut account_feed = feed::<ServiceAccount>(client, namespace, &of_operator);
-    wake_parent(&mut account_feed, &graph_queue);
+    wake_parent(&mut account_feed, &graph_trigger);
     let mut role_feed = feed::<Role>(client, namespace, &of_operator);
-    wake_parent(&mut role_feed, &graph_queue);
+    wake_parent(&mut role_feed, &graph_trigger);
     let mut binding_feed = feed::<RoleBinding>(client, namespace, &of_operator);
-    wake_parent(&mut binding_feed, &graph_queue);
+    wake_parent(&mut binding_feed, &graph_trigger);
 
     Wiring {
         caches: Caches {
@@ -121,14 +161,18 @@ pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
             role_feed.run().boxed(),
             binding_feed.run().boxed(),
         ],
+        graph_trigger,
         graphs,
+        component_trigger,
         components,
     }
 }
 
 impl Wiring {
     /// Runs both controllers until `stop` turns true; reconciles that run then are finished.
-    pub fn controllers(self, ctx: &Arc<Context>, stop: &watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+    pub async fn controllers(self, ctx: Arc<Context>, stop: watch::Receiver<bool>) {
+        self.graph_trigger.open(&self.caches.graphs);
+        self.component_trigger.open(&self.caches.components);
         let graphs = run(
             "dynamographdeployment",
             self.caches.graphs.roster(),
@@ -142,12 +186,12 @@ impl Wiring {
             "dynamocomponentdeployment",
             self.caches.components.roster(),
             self.components,
-            stop.clone(),
-            ctx.clone(),
+            stop,
+            ctx,
             |entry, ctx| component::reconcile(entry, ctx).boxed(),
             component::error_policy,
         );
-        futures::future::join(graphs, components).map(drop).boxed()
+        futures::future::join(graphs, components).await;
     }
 }
 
@@ -174,15 +218,15 @@ fn feed<K: Object>(client: &Client, namespace: Option<&str>, config: &watcher::C
 }
 
 /// Wakes the controller of `K` on everything a user or another controller may change, and not on a new status.
-fn wake_itself<K: Object>(feed: &mut Feed<K>, queue: &UnboundedSender<ObjectRef<Roster<K>>>) {
-    let queue = queue.clone();
+fn wake_itself<K: Object>(feed: &mut Feed<K>, trigger: &Trigger<K>) {
+    let trigger = trigger.clone();
     feed.on_change(move |change| {
         if let Change::Applied { now, before: Some(before) } = change
             && same_but_for_status(&**now, &**before)
         {
             return;
         }
-        send(&queue, reference(&**change.object()));
+        trigger.send(reference(&**change.object()));
     });
 }
 
@@ -198,28 +242,20 @@ fn forget_at_end<K: Object>(feed: &mut Feed<K>) -> FailureCounts {
     failures
 }
 
-fn wake_parent<Parent: Object, Child: Object>(
-    feed: &mut Feed<Child>,
-    queue: &UnboundedSender<ObjectRef<Roster<Parent>>>,
-) {
-    let queue = queue.clone();
+fn wake_parent<Parent: Object, Child: Object>(feed: &mut Feed<Child>, trigger: &Trigger<Parent>) {
+    let trigger = trigger.clone();
     feed.on_change(move |change| {
         if let Some(parent) = parent_reference::<Parent, Child>(&**change.object()) {
-            send(&queue, parent);
+            trigger.send(parent);
         }
         // A child that was taken from its parent leaves a gap there.
         if let Change::Applied { before: Some(before), now } = change
             && before.meta().owner_references != now.meta().owner_references
             && let Some(parent) = parent_reference::<Parent, Child>(&**before)
         {
-            send(&queue, parent);
+            trigger.send(parent);
         }
     });
-}
-
-fn send<K: Object>(queue: &UnboundedSender<ObjectRef<Roster<K>>>, target: ObjectRef<Roster<K>>) {
-    // The other end is gone only while the process shuts down.
-    let _ = queue.unbounded_send(target);
 }
 
 fn same_but_for_status<K: Object>(now: &K, before: &K) -> bool {

@@ -74,8 +74,8 @@ pub async fn reconcile(
     let component = match validate::component(&dcd) {
         Ok(component) => component,
         Err(errors) => {
-            ctx.component_failures.reset(&(namespace, name));
             status::report(&ctx, &dcd, status::Outcome::Invalid(&errors)).await?;
+            ctx.component_failures.reset(&(namespace, name));
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };

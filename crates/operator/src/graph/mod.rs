@@ -82,8 +82,8 @@ pub async fn reconcile(
     let graph = match validate::graph(&dgd, &ctx.config) {
         Ok(graph) => graph,
         Err(errors) => {
-            ctx.graph_failures.reset(&(namespace, name));
             status::report(&ctx, &dgd, status::Outcome::Invalid(&errors)).await?;
+            ctx.graph_failures.reset(&(namespace, name));
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };

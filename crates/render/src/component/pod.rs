@@ -44,7 +44,7 @@ pub(super) fn build_template(
 fn pod_labels(component: &ValidatedComponent<'_>, extra: &ExtraPodMetadata) -> BTreeMap<String, String> {
     let spec = component.spec;
     let mut all = component_labels(component);
-    // Pods always name the graph that the spec names, even when that is empty.
+    // Pods name the graph that the spec names, whatever the metadata says.
     let graph = spec.labels.get(labels::GRAPH_NAME).cloned().unwrap_or_default();
     all.insert(labels::GRAPH_NAME.to_owned(), graph);
     let typed = [
@@ -68,10 +68,12 @@ fn pod_annotations(component: &ValidatedComponent<'_>, extra: &ExtraPodMetadata)
     all
 }
 
-/// Labels of every object of the component: what the spec says, what the metadata says over it, the base model.
+/// Labels of every object of the component: what the spec says, what the metadata says over it, the base model. The
+/// graph's name is always among them, empty for a component written by hand: the operator watches objects that have it.
 pub(super) fn component_labels(component: &ValidatedComponent<'_>) -> BTreeMap<String, String> {
     let mut all = component.spec.labels.clone();
     all.extend(component.metadata_labels.clone());
+    all.entry(labels::GRAPH_NAME.to_owned()).or_default();
     if let Some(model) = component.spec.model_ref.as_ref().filter(|model| !model.name.is_empty()) {
         all.insert(labels::BASE_MODEL_HASH.to_owned(), names::model_hash(&model.name));
     }
@@ -90,6 +92,8 @@ fn build_pod(component: &ValidatedComponent<'_>, config: &OperatorConfig) -> Res
         pod.security_context =
             Some(PodSecurityContext { fs_group: Some(1000), ..PodSecurityContext::default() });
     }
+    // The deprecated spelling is the API server's copy of the name; kept, it would differ for ever.
+    pod.service_account = None;
     pod.service_account_name = Some(account(component, config, &user.pod_spec, base_account));
     pod.containers.push(main);
     let volumes = volumes::build_volumes(spec);
@@ -107,7 +111,8 @@ fn account(
     user: &PodSpec,
     base: Option<String>,
 ) -> String {
-    let chosen = user.service_account_name.clone().filter(|name| !name.is_empty()).or(base);
+    let of_user = [&user.service_account_name, &user.service_account];
+    let chosen = of_user.into_iter().flatten().find(|name| !name.is_empty()).cloned().or(base);
     let uses_kubernetes =
         effective_backend(Some(&component.spec.annotations), config) == DiscoveryBackend::Kubernetes.as_str();
     chosen

@@ -21,23 +21,10 @@
 - apiGroups: [""]
   resources: [services, serviceaccounts]
   verbs: {{ $all }}
-- apiGroups: [networking.k8s.io]
-  resources: [ingresses]
-  verbs: {{ $all }}
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: {{ $all }}
-- apiGroups: [""]
-  resources: [persistentvolumeclaims]
-  verbs: [get, list, watch, create]
-# Reading only: image pull secrets are found by the registry host they are for.
-- apiGroups: [""]
-  resources: [secrets]
-  verbs: [get, list, watch]
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [get, list, watch]
-- apiGroups: ["", events.k8s.io]
+- apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
 # The three rules of the discovery Role that each graph gets: nobody can hand out rights he does not have.
@@ -50,51 +37,17 @@
 - apiGroups: [nvidia.com]
   resources: [dynamoworkermetadatas]
   verbs: {{ $all }}
-{{- if or .Values.istioVirtualServiceEnabled (include "dynamo-operator.istioGateway" .) }}
-- apiGroups: [networking.istio.io]
-  resources: [virtualservices]
-  verbs: {{ $all }}
-{{- end }}
-{{- if not (include "dynamo-operator.restricted" .) }}
-{{- $fullname := include "dynamo-operator.fullname" . }}
-# Cluster-scoped, so only for the cluster-wide operator: are our definitions served, may these three roles be bound.
-- apiGroups: [apiextensions.k8s.io]
-  resources: [customresourcedefinitions]
-  resourceNames:
-    - dynamocheckpoints.nvidia.com
-    - dynamocomponentdeployments.nvidia.com
-    - dynamographdeploymentrequests.nvidia.com
-    - dynamographdeployments.nvidia.com
-    - dynamographdeploymentscalingadapters.nvidia.com
-    - dynamomodels.nvidia.com
-    - dynamoworkermetadatas.nvidia.com
-  verbs: [get, list, watch]
-- apiGroups: [rbac.authorization.k8s.io]
-  resources: [clusterroles]
-  resourceNames: [{{ $fullname }}-dgdr-profiling, {{ $fullname }}-planner, {{ $fullname }}-epp]
-  verbs: [get, bind]
-{{- end }}
 {{- end -}}
 
-{{/* The election Lease, and the scope marker: written by a restricted operator, watched by a cluster-wide one. */}}
+{{/* The election Lease. */}}
 {{- define "dynamo-operator.leaderElectionRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames:
-    - {{ include "dynamo-operator.leaderElectionId" . }}
-    {{- if include "dynamo-operator.restricted" . }}
-    - dynamo-operator-namespace-scope
-    {{- end }}
-  verbs: [get, update, patch, delete]
-- apiGroups: [coordination.k8s.io]
-  resources: [leases]
-  verbs: [list, watch]
-- apiGroups: [""]
-  resources: [events]
-  verbs: [create, patch]
+  resourceNames: [{{ include "dynamo-operator.leaderElectionId" . }}]
+  verbs: [get, update, patch]
 {{- end -}}
 
 {{- define "dynamo-operator.plannerRules" -}}
