@@ -60,11 +60,6 @@ fn both_scopes_can_do_the_operators_work() {
             ("", "serviceaccounts", "get list watch create patch update delete"),
             ("rbac.authorization.k8s.io", "roles", "get list watch create patch update delete"),
             ("rbac.authorization.k8s.io", "rolebindings", "get list watch create patch update delete"),
-            ("networking.k8s.io", "ingresses", "get list watch create patch update delete"),
-            ("", "persistentvolumeclaims", "get list watch create"),
-            ("", "pods", "get list watch"),
-            ("", "secrets", "get list watch"),
-            ("", "events", "create patch"),
             ("events.k8s.io", "events", "create patch"),
         ] {
             for verb in verbs.split(' ') {
@@ -90,14 +85,25 @@ fn the_operator_holds_every_right_of_the_discovery_role_it_hands_out() {
     }
 }
 
+/// A right comes with the feature that needs it.
 #[test]
-fn secrets_are_never_written_and_graphs_never_made_or_deleted_by_the_operator() {
+fn what_this_version_does_not_use_is_not_granted() {
     let helm = or_skip!(Helm::find(), "helm");
     for (values, kind) in [(json!({}), "ClusterRole"), (restricted(), "Role")] {
         let rules = manager_rules(&helm.operator(&values), kind);
-        for verb in ["create", "update", "patch", "delete"] {
-            assert!(!allows(&rules, "", "secrets", verb));
-            assert!(!allows(&rules, "", "pods", verb));
+        for (group, resource) in [
+            ("", "secrets"),
+            ("", "pods"),
+            ("", "persistentvolumeclaims"),
+            ("", "configmaps"),
+            ("networking.k8s.io", "ingresses"),
+            ("networking.istio.io", "virtualservices"),
+            ("rbac.authorization.k8s.io", "clusterroles"),
+            ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ] {
+            for verb in ["get", "list", "watch", "create", "update", "patch", "delete", "bind"] {
+                assert!(!allows(&rules, group, resource, verb), "{verb} {resource}.{group}");
+            }
         }
         assert!(!allows(&rules, "nvidia.com", "dynamographdeployments", "create"));
         assert!(!allows(&rules, "nvidia.com", "dynamographdeployments", "delete"));
@@ -105,56 +111,20 @@ fn secrets_are_never_written_and_graphs_never_made_or_deleted_by_the_operator() 
 }
 
 #[test]
-fn only_the_three_roles_of_this_release_can_be_bound_and_only_cluster_wide() {
-    let helm = or_skip!(Helm::find(), "helm");
-    let objects = helm.operator(&json!({}));
-    let rules = manager_rules(&objects, "ClusterRole");
-    let binding: Vec<&Value> =
-        rules.iter().filter(|rule| strings(&rule["verbs"]).contains(&"bind".to_owned())).collect();
-    assert_eq!(binding.len(), 1);
-    assert_eq!(binding[0]["resources"], json!(["clusterroles"]));
-    let names = strings(&binding[0]["resourceNames"]);
-    assert_eq!(names.len(), 3);
-    for name in names {
-        objects.get("ClusterRole", &name);
-    }
-    for rule in manager_rules(&helm.operator(&restricted()), "Role") {
-        assert!(!strings(&rule["verbs"]).contains(&"bind".to_owned()), "{rule}");
-        assert!(!strings(&rule["resources"]).contains(&"customresourcedefinitions".to_owned()), "{rule}");
-    }
-}
-
-#[test]
 fn leases_are_written_by_name_only() {
     let helm = or_skip!(Helm::find(), "helm");
     let own_id = json!({"namespaceRestriction": {"enabled": true}, "controllerManager": {"leaderElection": {"id": "own"}}});
-    for (values, kind, names) in [
-        (json!({}), "ClusterRole", vec!["dynamo.nvidia.com"]),
-        (own_id, "Role", vec!["own", "dynamo-operator-namespace-scope"]),
-    ] {
+    for (values, kind, names) in
+        [(json!({}), "ClusterRole", vec!["dynamo.nvidia.com"]), (own_id, "Role", vec!["own"])]
+    {
         let objects = helm.operator(&values);
         let role = objects.get(kind, &format!("{FULLNAME}-leader-election-role"));
         let rules = role["rules"].as_array().expect("rules");
-        for verb in ["update", "patch", "delete"] {
+        for verb in ["get", "list", "watch", "update", "patch", "delete"] {
             assert!(!allows(rules, "coordination.k8s.io", "leases", verb), "{verb} on any Lease");
         }
-        for verb in ["create", "list", "watch"] {
-            assert!(allows(rules, "coordination.k8s.io", "leases", verb), "{verb}");
-        }
+        assert!(allows(rules, "coordination.k8s.io", "leases", "create"));
         let named = rules.iter().find(|rule| rule.get("resourceNames").is_some()).expect("a rule by name");
         assert_eq!(strings(&named["resourceNames"]), names);
     }
-}
-
-#[test]
-fn virtual_services_are_reachable_only_when_istio_is_asked_for() {
-    let helm = or_skip!(Helm::find(), "helm");
-    let reach = |values: &Value| {
-        let rules = manager_rules(&helm.operator(values), "ClusterRole");
-        allows(&rules, "networking.istio.io", "virtualservices", "create")
-    };
-    assert!(!reach(&json!({})));
-    assert!(!reach(&json!({"dynamo": {"istio": {"enabled": true}}})));
-    assert!(reach(&json!({"dynamo": {"istio": {"enabled": true, "gateway": "a/b"}}})));
-    assert!(reach(&json!({"istioVirtualServiceEnabled": true})));
 }
