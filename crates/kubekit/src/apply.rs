@@ -12,7 +12,7 @@ use serde_json::Value;
 use tracing::info;
 
 use crate::{
-    Object,
+    Object, adopt,
     cache::{Cache, controller_of},
     diff,
     metrics::ReconcileMetrics,
@@ -216,6 +216,10 @@ impl Applier {
         if same_hash && difference.is_none() {
             self.metrics.applied(&kind, "unchanged");
             return Ok(Applied { object: live, outcome: Outcome::Unchanged });
+        }
+        if adopt::is_due(&*live) {
+            let taken = adopt::take_over::<K>(&self.client, &namespace, &name, self.manager).await;
+            taken.map_err(target.api("take over"))?;
         }
         let object = self.update(cache, &target, body, live.meta().uid.as_deref()).await?;
         self.metrics.applied(&kind, "updated");

@@ -96,12 +96,18 @@ fn pair_by_key<'v, 'l>(
         "env" | "containers" | "initContainers" | "volumes" | "imagePullSecrets" => &["name"],
         "volumeMounts" => &["mountPath"],
         "ownerReferences" => &["uid"],
-        "ports" => &["containerPort", "port", "protocol"],
+        "ports" => &["containerPort", "port"],
         _ => return None,
     };
     let key = |item: &Value| -> Option<Vec<Value>> {
-        let values: Vec<Value> = fields.iter().filter_map(|field| item.get(*field).cloned()).collect();
-        (!values.is_empty()).then_some(values)
+        let mut values: Vec<Value> = fields.iter().filter_map(|field| item.get(*field).cloned()).collect();
+        if values.is_empty() {
+            return None;
+        }
+        if path.last() == Some(&"ports") {
+            values.push(item.get("protocol").cloned().unwrap_or_else(|| "TCP".into()));
+        }
+        Some(values)
     };
     let pairs = want.iter().map(|item| {
         let wanted = key(item)?;

@@ -1,6 +1,7 @@
 //! Shared machinery over kube-rs: caches fed by one watch per kind, guarded apply, prune, conditions, backoff,
 //! events and the leader lease. It knows nothing of graphs: no type of the platform's API appears here.
 
+mod adopt;
 pub mod apply;
 pub mod backoff;
 pub mod cache;

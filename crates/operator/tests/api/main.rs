@@ -7,6 +7,7 @@ mod lifecycle;
 mod ownership;
 mod parity;
 mod process;
+mod takeover;
 mod writes;
 
 use std::sync::{Mutex, OnceLock, PoisonError};
