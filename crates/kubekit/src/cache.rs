@@ -408,3 +408,6 @@ pub fn parent_reference<Parent: Object, Child: Object>(child: &Child) -> Option<
     (owner.kind == Parent::kind(&()) && group == Parent::group(&()))
         .then(|| ObjectRef::new(&owner.name).within(namespace))
 }
+
+#[cfg(test)]
+mod tests;
