@@ -124,7 +124,7 @@ pub fn down() -> Result<()> {
 pub fn status() -> Result<Vec<String>> {
     let layout = Layout::new()?;
     let Some(state) = State::load(&layout) else {
-        return Err(Error::Refused("there is no development cluster; `devkit cluster up` makes one".into()));
+        return Err(Error::Refused("there is no development cluster; `make cluster` makes one".into()));
     };
     let mut lines: Vec<String> = state
         .processes
@@ -139,7 +139,7 @@ pub fn status() -> Result<Vec<String>> {
         lines.push(format!("up: {} (kubeconfig {})", node::url(), cluster.layout.kubeconfig().display()));
         return Ok(lines);
     }
-    lines.push(format!("`devkit cluster up` repairs it: {}", faults.join("; ")));
+    lines.push(format!("`make cluster` repairs it: {}", faults.join("; ")));
     Err(Error::Refused(lines.join("\n")))
 }
 
@@ -152,7 +152,7 @@ pub fn kubeconfig() -> Result<std::path::PathBuf> {
     if path.exists() {
         return Ok(path);
     }
-    Err(Error::Refused("there is no development cluster; `devkit cluster up` makes one".into()))
+    Err(Error::Refused("there is no development cluster; `make cluster` makes one".into()))
 }
 
 const PARTS: [&str; 7] = [

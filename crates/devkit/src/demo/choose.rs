@@ -32,9 +32,9 @@ impl Chosen {
         let folder = images::archives()?;
         self.target.as_ref().ok_or_else(|| {
             Error::Refused(format!(
-                "the cluster of context {} cannot be given images from here. Run `devkit images build`, push {} and {} to a \
-                 registry that its nodes can pull from, and run the demo with --registry HOST/PATH; or unset KUBECONFIG to use \
-                 a cluster of our own",
+                "the cluster of context {} cannot be given images from here. Push {} and {} to a registry that its nodes can \
+                 pull from, and run `make demo DEMO_ARGS=\"--registry HOST/PATH\"`; or unset KUBECONFIG to use a cluster of \
+                 our own",
                 self.context,
                 folder.join("dynamo-operator.tar").display(),
                 folder.join("dynamo-serve.tar").display(),

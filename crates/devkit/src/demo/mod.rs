@@ -129,7 +129,7 @@ fn apply_graph(kubectl: &Kubectl, example: &str, images: &Images) -> Result<()> 
     ))?;
     let graph = example.replace(&format!("{SERVE}:dev"), &images.serve);
     let mut shown = String::new();
-    // The webhook's Service may not have its endpoint for a moment after the operator became ready.
+    // An admission webhook of the cluster may not answer for a moment while its own pods start.
     progress::wait(
         &progress,
         "the graph to be accepted",

@@ -20,7 +20,7 @@ pub fn last_build() -> Result<Built> {
         if path.exists() {
             return oci::inspect(&path);
         }
-        Err(Error::Refused(format!("{} does not exist: run `devkit images build` first", path.display())))
+        Err(Error::Refused(format!("{} does not exist: run `make images` first", path.display())))
     };
     Ok(Built { operator: open("dynamo-operator.tar")?, serve: open("dynamo-serve.tar")? })
 }

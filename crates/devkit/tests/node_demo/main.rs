@@ -154,7 +154,7 @@ fn a_graph_answers_heals_scales_and_rolls_without_a_failed_request_and_goes_away
 
     step("deleted graphs take everything along");
     kubectl.run(&["delete", "dgd", "agg", "disagg", "-n", NAMESPACE, "--wait=false"]).unwrap();
-    eventually("everything is gone", GONE.max(Duration::from_secs(60)), || {
+    eventually("everything is gone", GONE, || {
         let kinds = "dgd,dcd,deploy,rs,svc,pods,dwm,role,rolebinding";
         let left = kubectl.json(&["get", kinds, "-n", NAMESPACE]).map_err(|error| error.to_string())?;
         let names: Vec<String> = left["items"].as_array().unwrap().iter().map(pods::label).collect();
