@@ -3,6 +3,7 @@
 
 pub mod component;
 pub mod context;
+mod failure;
 pub mod flags;
 pub mod graph;
 pub mod logging;

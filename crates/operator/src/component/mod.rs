@@ -13,18 +13,17 @@ use dynamo_kubekit::{
     cache::Roster,
     client::chain,
     finalizer,
-    metrics::{FailureLabels, Run},
+    metrics::Run,
 };
 use dynamo_render::{
     component::{MergeError, build_objects},
     validate,
 };
 use kube::runtime::controller::Action;
-use tracing::{debug, warn};
 
 use crate::{
     context::Context,
-    graph::{PATIENCE, RESYNC, key},
+    failure::{Failure, RESYNC, is_reported, key, plan_retry},
 };
 
 const CONTROLLER: &str = "dynamocomponentdeployment";
@@ -40,7 +39,7 @@ pub enum Error {
     Status(#[source] ApplyError),
 }
 
-impl Error {
+impl Failure for Error {
     fn class(&self) -> Class {
         match self {
             Self::Render(_) => Class::Invalid,
@@ -90,9 +89,7 @@ pub async fn reconcile(
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
-            // This failure is counted by the error policy, after the report.
-            let failures = ctx.component_failures.count(&(namespace, name)) + 1;
-            if error.class() == Class::Invalid || failures >= PATIENCE {
+            if is_reported(&ctx.component_failures, &(namespace, name), &error) {
                 status::report(&ctx, &dcd, status::Outcome::Failed(&chain(&error))).await?;
             }
             Err(error)
@@ -100,20 +97,11 @@ pub async fn reconcile(
     }
 }
 
-/// When to try again, by what the error means; called once per failed pass.
+/// When to try again; called once per failed pass.
 pub fn error_policy(
     entry: Arc<Roster<DynamoComponentDeployment>>,
     error: &Error,
     ctx: Arc<Context>,
 ) -> Action {
-    let (namespace, name) = key(&*entry);
-    let delay = ctx.component_failures.record((namespace.clone(), name.clone()));
-    if error.class() == Class::Waiting {
-        debug!(%namespace, %name, reason = %chain(error), "component waits");
-    } else {
-        let labels = FailureLabels { controller: CONTROLLER, category: error.category() };
-        ctx.metrics.failures.get_or_create(&labels).inc();
-        warn!(%namespace, %name, error = %chain(error), retry_in = ?delay, "component not reconciled");
-    }
-    Action::requeue(delay)
+    plan_retry(&ctx, &ctx.component_failures, CONTROLLER, &*entry, error)
 }

@@ -4,7 +4,7 @@
 mod apply;
 mod status;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use dynamo_api::{labels, v1alpha1::DynamoGraphDeployment};
 use dynamo_kubekit::{
@@ -13,19 +13,17 @@ use dynamo_kubekit::{
     cache::Roster,
     client::chain,
     finalizer,
-    metrics::{FailureLabels, Run},
+    metrics::Run,
 };
 use dynamo_render::{graph::build_objects, validate};
-use kube::{Resource, runtime::controller::Action};
-use tracing::{debug, warn};
+use kube::runtime::controller::Action;
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    failure::{Failure, RESYNC, is_reported, key, plan_retry},
+};
 
 const CONTROLLER: &str = "dynamographdeployment";
-/// A look without a trigger, against changes that a broken watch hid.
-pub(crate) const RESYNC: Duration = Duration::from_secs(600);
-/// Failures in a row after which something that may pass by itself is reported all the same.
-pub(crate) const PATIENCE: u32 = 3;
 
 /// Why a graph could not be reconciled, by the part that failed. The texts are those of `workload.md` section 12.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +40,7 @@ pub enum Error {
     Finalizer(#[source] ApplyError),
 }
 
-impl Error {
+impl Failure for Error {
     fn class(&self) -> Class {
         match self {
             Self::Discovery(cause)
@@ -97,9 +95,7 @@ pub async fn reconcile(
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
-            // This failure is counted by the error policy, after the report.
-            let failures = ctx.graph_failures.count(&(namespace, name)) + 1;
-            if error.class() == Class::Invalid || failures >= PATIENCE {
+            if is_reported(&ctx.graph_failures, &(namespace, name), &error) {
                 status::report(&ctx, &dgd, status::Outcome::Failed(&chain(&error))).await?;
             }
             Err(error)
@@ -107,21 +103,7 @@ pub async fn reconcile(
     }
 }
 
-/// When to try again, by what the error means; called once per failed pass.
+/// When to try again; called once per failed pass.
 pub fn error_policy(entry: Arc<Roster<DynamoGraphDeployment>>, error: &Error, ctx: Arc<Context>) -> Action {
-    let (namespace, name) = key(&*entry);
-    let delay = ctx.graph_failures.record((namespace.clone(), name.clone()));
-    if error.class() == Class::Waiting {
-        debug!(%namespace, %name, reason = %chain(error), "graph waits");
-    } else {
-        let labels = FailureLabels { controller: CONTROLLER, category: error.category() };
-        ctx.metrics.failures.get_or_create(&labels).inc();
-        warn!(%namespace, %name, error = %chain(error), retry_in = ?delay, "graph not reconciled");
-    }
-    Action::requeue(delay)
-}
-
-pub(crate) fn key<K: Resource>(entry: &K) -> (String, String) {
-    let meta = entry.meta();
-    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+    plan_retry(&ctx, &ctx.graph_failures, CONTROLLER, &*entry, error)
 }

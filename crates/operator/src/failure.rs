@@ -1,0 +1,55 @@
+//! What a failed pass leads to, alike for every controller: when it is reported and when it is tried again.
+//! What the failure means is said by the error itself.
+
+use std::time::Duration;
+
+use dynamo_kubekit::{apply::Class, client::chain, metrics::FailureLabels};
+use kube::{ResourceExt, runtime::controller::Action};
+use tracing::{debug, warn};
+
+use crate::context::{Context, FailureCounts};
+
+/// A look without a trigger, against changes that a broken watch hid.
+pub(crate) const RESYNC: Duration = Duration::from_secs(600);
+/// Failures in a row after which something that may pass by itself is reported all the same.
+const PATIENCE: u32 = 3;
+
+/// An error of a reconcile.
+pub(crate) trait Failure: std::error::Error + 'static {
+    /// What happens next.
+    fn class(&self) -> Class;
+    /// A short fixed word for metrics.
+    fn category(&self) -> &'static str;
+}
+
+/// Namespace and name, under which failures are counted.
+pub(crate) fn key<K: ResourceExt>(entry: &K) -> (String, String) {
+    (entry.namespace().unwrap_or_default(), entry.name_any())
+}
+
+/// Whether a failure belongs into the status: at once when only a person can help, else when it lasts.
+pub(crate) fn is_reported(counts: &FailureCounts, key: &(String, String), failure: &impl Failure) -> bool {
+    // The present failure is counted after its report, when the next try is planned.
+    failure.class() == Class::Invalid || counts.count(key) + 1 >= PATIENCE
+}
+
+/// Counts a failure, tells the log and the metrics of it, and plans the next try.
+pub(crate) fn plan_retry<K: ResourceExt>(
+    ctx: &Context,
+    counts: &FailureCounts,
+    controller: &'static str,
+    entry: &K,
+    failure: &impl Failure,
+) -> Action {
+    let (namespace, name) = key(entry);
+    let delay = counts.record((namespace.clone(), name.clone()));
+    let error = chain(failure);
+    if failure.class() == Class::Waiting {
+        debug!(controller, %namespace, %name, reason = %error, "waits");
+    } else {
+        let labels = FailureLabels { controller, category: failure.category() };
+        ctx.metrics.failures.get_or_create(&labels).inc();
+        warn!(controller, %namespace, %name, %error, retry_in = ?delay, "not reconciled");
+    }
+    Action::requeue(delay)
+}
