@@ -8,7 +8,7 @@ mod pods;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use dynamo_devkit::demo::NAMESPACE;
+use dynamo_devkit::demo::{NAMESPACE, http};
 use dynamo_devkit::kubectl::Kubectl;
 use dynamo_devkit::{cluster, images};
 use load::Load;
@@ -68,6 +68,14 @@ fn ready(kubectl: &Kubectl, graph: &str) {
         let condition = &object["status"]["conditions"][0];
         let current = condition["observedGeneration"] == object["metadata"]["generation"];
         if current && condition["status"] == "True" { Ok(()) } else { Err(condition.to_string()) }
+    });
+}
+
+/// Waits until a new Service address leads anywhere: the node's proxy learns of a first endpoint after its pod is ready.
+fn reachable(address: &str) {
+    eventually(&format!("{address} is routed"), LIMIT, || {
+        let response = http::request(address, "/v1/models", None).map_err(|error| error.to_string())?;
+        if response.status == 200 { Ok(()) } else { Err(format!("status {}", response.status)) }
     });
 }
 
@@ -145,8 +153,10 @@ fn a_graph_answers_heals_scales_and_rolls_without_a_failed_request_and_goes_away
     let example = std::fs::read_to_string(images::workspace().unwrap().join("examples/disagg.yaml")).unwrap();
     kubectl.apply_in(NAMESPACE, &example).unwrap();
     ready(&kubectl, "disagg");
+    let disagg = address(&kubectl, "disagg-frontend");
+    reachable(&disagg);
     let outcome = {
-        let load = Load::start(&address(&kubectl, "disagg-frontend"), 1);
+        let load = Load::start(&disagg, 1);
         std::thread::sleep(Duration::from_secs(3));
         load.stop()
     };
