@@ -9,7 +9,7 @@ use std::{
 use futures::{Stream, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
-    Api, Client, Resource,
+    Api, Client,
     core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, PartialObjectMetaExt},
     runtime::{
         WatchStreamExt,
@@ -202,7 +202,6 @@ type Listener<K> = Box<dyn Fn(&Change<K>) + Send>;
 pub struct Feed<K: Object> {
     api: Api<K>,
     config: watcher::Config,
-    trim: fn(&mut K),
     writer: Writer<Roster<K>>,
     cache: Cache<K>,
     listeners: Vec<Listener<K>>,
@@ -215,17 +214,16 @@ impl<K: Object> std::fmt::Debug for Feed<K> {
 }
 
 impl<K: Object> Feed<K> {
-    /// A feed over all objects that match `config`, in `namespace` or everywhere. `trim` drops what nobody reads
-    /// before an object is kept.
+    /// A feed over all objects that match `config`, in `namespace` or everywhere.
     #[must_use]
-    pub fn new(client: Client, namespace: Option<&str>, config: watcher::Config, trim: fn(&mut K)) -> Self {
+    pub fn new(client: Client, namespace: Option<&str>, config: watcher::Config) -> Self {
         let api = match namespace {
             Some(namespace) => Api::namespaced(client, namespace),
             None => Api::all(client),
         };
         let writer = Writer::new(());
         let cache = Cache { roster: writer.as_reader(), index: Arc::default() };
-        Self { api, config, trim, writer, cache, listeners: Vec::new() }
+        Self { api, config, writer, cache, listeners: Vec::new() }
     }
 
     /// The read side.
@@ -242,10 +240,10 @@ impl<K: Object> Feed<K> {
     /// Watches until dropped. An error of the watch is logged and retried with growing delay; one object that does
     /// not fit its type is logged and left out, the others go on.
     pub async fn run(self) {
-        let Self { api, config, trim, writer, cache, listeners } = self;
+        let Self { api, config, writer, cache, listeners } = self;
         let guarded: Api<DeserializeGuard<K>> = guard(&api);
         let stream = watcher(guarded, config).default_backoff();
-        Pump { trim, writer, cache, listeners, watched: BTreeMap::new(), relisted: None }.run(stream).await;
+        Pump { writer, cache, listeners, watched: BTreeMap::new(), relisted: None }.run(stream).await;
     }
 }
 
@@ -266,7 +264,6 @@ fn named<K: Object>((namespace, name): &Key) -> Roster<K> {
 }
 
 struct Pump<K: Object> {
-    trim: fn(&mut K),
     writer: Writer<Roster<K>>,
     cache: Cache<K>,
     listeners: Vec<Listener<K>>,
@@ -329,8 +326,7 @@ impl<K: Object> Pump<K> {
             }
             Event::Delete(guarded) => {
                 // The end of an object counts, also when its last form did not fit its type.
-                let meta = guarded.meta();
-                let key = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+                let key = crate::key_of(&guarded);
                 self.writer.apply_watcher_event(&Event::Delete(named(&key)));
                 self.gone(&key);
             }
@@ -341,7 +337,6 @@ impl<K: Object> Pump<K> {
         match guarded.0 {
             Ok(mut object) => {
                 object.meta_mut().managed_fields = None;
-                (self.trim)(&mut object);
                 Some(object)
             }
             Err(invalid) => {

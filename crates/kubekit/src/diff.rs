@@ -1,7 +1,6 @@
 //! Comparison on owned fields: what we want against what the API server holds.
 //! Pure; it decides nothing about ownership.
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -142,14 +141,12 @@ fn holds_quantities(path: &[&str]) -> bool {
 }
 
 fn same_quantity(left: &str, right: &str) -> bool {
-    let parse = |text: &str| quantity_value(&Quantity(text.to_owned()));
-    matches!((parse(left), parse(right)), (Some(left), Some(right)) if left == right)
+    matches!((quantity_value(left), quantity_value(right)), (Some(left), Some(right)) if left == right)
 }
 
 /// The value of a quantity in billionths, or `None` when it does not parse or does not fit.
-#[must_use]
-pub fn quantity_value(quantity: &Quantity) -> Option<i128> {
-    let text = quantity.0.trim();
+fn quantity_value(text: &str) -> Option<i128> {
+    let text = text.trim();
     let digits_end = text
         .char_indices()
         .find(|(at, c)| !(c.is_ascii_digit() || *c == '.' || (*at == 0 && matches!(c, '+' | '-'))))
@@ -272,7 +269,7 @@ mod tests {
 
     #[test]
     fn quantity_values_follow_the_suffixes() {
-        let value = |text: &str| quantity_value(&Quantity(text.into()));
+        let value = quantity_value;
         assert_eq!(value("1"), Some(1_000_000_000));
         assert_eq!(value("500m"), Some(500_000_000));
         assert_eq!(value("1e3"), value("1k"));

@@ -41,7 +41,7 @@ impl<K> Object for K where
 
 /// Namespace and name of an object, the form in which messages and keys name it.
 #[must_use]
-pub fn key_of<K: Object>(object: &K) -> (String, String) {
+pub fn key_of<K: kube::Resource>(object: &K) -> (String, String) {
     let meta = object.meta();
     (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use dynamo_kubekit::{apply::Class, client::chain, metrics::FailureLabels};
-use kube::{ResourceExt, runtime::controller::Action};
+use dynamo_kubekit::{apply::Class, client::chain, key_of, metrics::FailureLabels};
+use kube::{Resource, runtime::controller::Action};
 use tracing::{debug, warn};
 
 use crate::context::{Context, FailureCounts};
@@ -22,11 +22,6 @@ pub(crate) trait Failure: std::error::Error + 'static {
     fn category(&self) -> &'static str;
 }
 
-/// Namespace and name, under which failures are counted.
-pub(crate) fn key<K: ResourceExt>(entry: &K) -> (String, String) {
-    (entry.namespace().unwrap_or_default(), entry.name_any())
-}
-
 /// Whether a failure belongs into the status: at once when only a person can help, else when it lasts.
 pub(crate) fn is_reported(counts: &FailureCounts, key: &(String, String), failure: &impl Failure) -> bool {
     // The present failure is counted after its report, when the next try is planned.
@@ -34,14 +29,14 @@ pub(crate) fn is_reported(counts: &FailureCounts, key: &(String, String), failur
 }
 
 /// Counts a failure, tells the log and the metrics of it, and plans the next try.
-pub(crate) fn plan_retry<K: ResourceExt>(
+pub(crate) fn plan_retry<K: Resource>(
     ctx: &Context,
     counts: &FailureCounts,
     controller: &'static str,
     entry: &K,
     failure: &impl Failure,
 ) -> Action {
-    let (namespace, name) = key(entry);
+    let (namespace, name) = key_of(entry);
     let delay = counts.record((namespace.clone(), name.clone()));
     let error = chain(failure);
     if failure.class() == Class::Waiting {

@@ -214,7 +214,7 @@ impl Caches {
 }
 
 fn feed<K: Object>(client: &Client, namespace: Option<&str>, config: &watcher::Config) -> Feed<K> {
-    Feed::new(client.clone(), namespace, config.clone(), |_| {})
+    Feed::new(client.clone(), namespace, config.clone())
 }
 
 /// Wakes the controller of `K` on everything a user or another controller may change, and not on a new status.

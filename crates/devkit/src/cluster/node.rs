@@ -9,6 +9,7 @@ use super::host;
 use super::layout::{
     ADDRESS, API_PORT, API_SERVICE, CGROUP, DNS_SERVICE, Layout, NODE, PODS, SERVICES, State,
 };
+use crate::control_plane::etcd_args;
 use crate::images::oci::{Entry, Image, Layer};
 use crate::tools::Tools;
 use crate::{Error, Result, files, pki};
@@ -86,18 +87,7 @@ pub struct Part {
 
 /// etcd, on loopback.
 pub fn etcd(layout: &Layout, tools: &Tools, state: &State) -> Part {
-    let (client, peers) =
-        (format!("http://127.0.0.1:{}", state.etcd.0), format!("http://127.0.0.1:{}", state.etcd.1));
-    let args = vec![
-        format!("--data-dir={}", layout.text("etcd")),
-        format!("--listen-client-urls={client}"),
-        format!("--advertise-client-urls={client}"),
-        format!("--listen-peer-urls={peers}"),
-        format!("--initial-advertise-peer-urls={peers}"),
-        format!("--initial-cluster=default={peers}"),
-        "--unsafe-no-fsync".into(),
-        "--log-level=warn".into(),
-    ];
+    let args = etcd_args(&layout.text("etcd"), state.etcd.0, state.etcd.1);
     Part { name: "etcd", program: tools.program("etcd"), args }
 }
 

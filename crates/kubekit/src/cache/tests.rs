@@ -21,8 +21,7 @@ fn pump() -> (Pump<ConfigMap>, Told) {
         let known = roster.get(&reference(&**object)).is_some();
         notes.lock().unwrap().push(format!("{verb} {} {known}", crate::key_of(&**object).1));
     });
-    let trim = |_: &mut ConfigMap| {};
-    (Pump { trim, writer, cache, listeners: vec![listener], watched: BTreeMap::new(), relisted: None }, told)
+    (Pump { writer, cache, listeners: vec![listener], watched: BTreeMap::new(), relisted: None }, told)
 }
 
 fn object(name: &str, uid: &str, version: u64) -> ConfigMap {

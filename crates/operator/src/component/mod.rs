@@ -12,7 +12,7 @@ use dynamo_kubekit::{
     backoff::jittered,
     cache::Roster,
     client::chain,
-    finalizer,
+    finalizer, key_of,
     metrics::Run,
 };
 use dynamo_render::{
@@ -23,7 +23,7 @@ use kube::runtime::controller::Action;
 
 use crate::{
     context::Context,
-    failure::{Failure, RESYNC, is_reported, key, plan_retry},
+    failure::{Failure, RESYNC, is_reported, plan_retry},
 };
 
 const CONTROLLER: &str = "dynamocomponentdeployment";
@@ -64,7 +64,7 @@ pub async fn reconcile(
     ctx: Arc<Context>,
 ) -> Result<Action, Error> {
     let _run = Run::start(&ctx.metrics, CONTROLLER);
-    let (namespace, name) = key(&*entry);
+    let (namespace, name) = key_of(&*entry);
     let Some(dcd) = ctx.caches.components.get(&namespace, &name) else { return Ok(Action::await_change()) };
     if dcd.metadata.deletion_timestamp.is_some() {
         finalizer::release(&ctx.client, &*dcd, labels::FINALIZER).await?;

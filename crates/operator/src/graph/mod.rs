@@ -12,7 +12,7 @@ use dynamo_kubekit::{
     backoff::jittered,
     cache::Roster,
     client::chain,
-    finalizer,
+    finalizer, key_of,
     metrics::Run,
 };
 use dynamo_render::{graph::build_objects, validate};
@@ -20,7 +20,7 @@ use kube::runtime::controller::Action;
 
 use crate::{
     context::Context,
-    failure::{Failure, RESYNC, is_reported, key, plan_retry},
+    failure::{Failure, RESYNC, is_reported, plan_retry},
 };
 
 const CONTROLLER: &str = "dynamographdeployment";
@@ -71,7 +71,7 @@ pub async fn reconcile(
     ctx: Arc<Context>,
 ) -> Result<Action, Error> {
     let _run = Run::start(&ctx.metrics, CONTROLLER);
-    let (namespace, name) = key(&*entry);
+    let (namespace, name) = key_of(&*entry);
     let Some(dgd) = ctx.caches.graphs.get(&namespace, &name) else { return Ok(Action::await_change()) };
     if dgd.metadata.deletion_timestamp.is_some() {
         finalizer::release(&ctx.client, &*dgd, labels::FINALIZER).await.map_err(Error::Finalizer)?;
