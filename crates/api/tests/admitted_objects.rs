@@ -4,7 +4,10 @@
 
 use dynamo_api::{
     crds,
-    v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment, DynamoWorkerMetadata},
+    v1alpha1::{
+        DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+        DynamoGraphDeploymentScalingAdapter, DynamoModel, DynamoWorkerMetadata,
+    },
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -20,6 +23,12 @@ fn every_object_the_schema_admits_decodes() {
             let result = match crd.kind.as_str() {
                 "DynamoGraphDeployment" => decode::<DynamoGraphDeployment>(&object),
                 "DynamoComponentDeployment" => decode::<DynamoComponentDeployment>(&object),
+                "DynamoGraphDeploymentRequest" => decode::<DynamoGraphDeploymentRequest>(&object),
+                "DynamoGraphDeploymentScalingAdapter" => {
+                    decode::<DynamoGraphDeploymentScalingAdapter>(&object)
+                }
+                "DynamoModel" => decode::<DynamoModel>(&object),
+                "DynamoCheckpoint" => decode::<DynamoCheckpoint>(&object),
                 "DynamoWorkerMetadata" => decode::<DynamoWorkerMetadata>(&object),
                 other => panic!("no type for {other}"),
             };

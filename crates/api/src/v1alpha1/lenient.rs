@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -32,6 +32,11 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D:
 /// A required string: null reads as `""`, so that validation can name the field.
 pub(crate) fn required_text<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
     Ok(text(d)?.unwrap_or_default())
+}
+
+/// An optional open enum: null and `""` are unset.
+pub(crate) fn choice<'de, D: Deserializer<'de>, T: From<String>>(d: D) -> Result<Option<T>, D::Error> {
+    Ok(text(d)?.map(T::from))
 }
 
 /// A map of strings, with the same tolerance for each value as [`text`]; a null value reads as `""`.
@@ -77,6 +82,11 @@ pub(crate) fn integer<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D:
 pub(crate) fn int32<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i32>, D::Error> {
     Ok(integer(d)?
         .map(|number| i32::try_from(number).unwrap_or(if number < 0 { i32::MIN } else { i32::MAX })))
+}
+
+/// A point in time for display: null, `""` and what is no RFC 3339 time are unset.
+pub(crate) fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Time>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(d)?).ok())
 }
 
 /// A type of core/v1 that may hold ports. The schema admits any integer as a port, the type only 32 bits of it: a

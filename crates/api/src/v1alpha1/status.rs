@@ -104,7 +104,7 @@ pub struct RestartStatus {
     )]
     pub observed_id: Option<String>,
     /// Pending, Restarting, Completed or Failed.
-    #[serde(deserialize_with = "RestartPhase::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::choice", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub phase: Option<RestartPhase>,
     /// Services being restarted.
@@ -124,13 +124,6 @@ open_enum! {
         /// Given up.
         Failed = "Failed",
     } default Self::Other(String::new())
-}
-
-impl RestartPhase {
-    /// Reads an optional phase; null and `""` are unset.
-    pub(crate) fn optional<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Self>, D::Error> {
-        Ok(lenient::text(d)?.map(|text| Self::parse(&text)))
-    }
 }
 
 /// Checkpoint of one service.
