@@ -156,7 +156,7 @@ pub struct DynamoCheckpointStatus {
     #[serde(deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Conditions of the checkpoint: JobCreated, JobCompleted, TarAvailable.
-    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "lenient::conditions", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
 

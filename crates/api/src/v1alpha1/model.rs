@@ -100,7 +100,7 @@ pub struct ModelSource {
 #[serde(rename_all = "camelCase", default)]
 pub struct DynamoModelStatus {
     /// Conditions of the model; EndpointsReady is the one to wait for.
-    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "lenient::conditions", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Every endpoint that serves the base model.
     #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "Vec::is_empty")]

@@ -166,7 +166,7 @@ pub struct DynamoGraphDeploymentRequestStatus {
     #[serde(deserialize_with = "lenient::integer", skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Conditions of the request: Validation, Profiling, SpecGenerated, DeploymentReady.
-    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "lenient::conditions", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Where the results are, as configmap/<name>.
     #[serde(deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]

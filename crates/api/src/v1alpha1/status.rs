@@ -17,7 +17,7 @@ pub struct DynamoGraphDeploymentStatus {
     #[serde(deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Conditions of the graph; Ready is the one to wait for.
-    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "lenient::conditions", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Replicas of each service, by the name of the service.
     #[serde(deserialize_with = "lenient::map", skip_serializing_if = "BTreeMap::is_empty")]
@@ -38,7 +38,7 @@ pub struct DynamoComponentDeploymentStatus {
     #[serde(deserialize_with = "lenient::integer", skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Conditions of the component; Available is the one to wait for.
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::conditions")]
     #[schemars(extend("x-required" = true))]
     pub conditions: Vec<Condition>,
     /// Labels that select the pods of the component.
