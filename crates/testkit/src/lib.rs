@@ -8,6 +8,7 @@ pub mod operator;
 pub mod plane;
 pub mod shared;
 pub mod wait;
+pub mod webhooks;
 
 pub use operator::Operator;
 pub use plane::Plane;
