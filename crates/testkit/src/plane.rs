@@ -78,14 +78,19 @@ impl Plane {
     /// The kubeconfig of [`OPERATOR_USER`].
     #[must_use]
     pub fn operator_kubeconfig(&self) -> PathBuf {
-        self.control_plane.user_kubeconfig(OPERATOR_USER).expect("kubeconfig of the operator")
+        self.kubeconfig_of(OPERATOR_USER)
+    }
+
+    /// The kubeconfig of one of the operators' users.
+    #[must_use]
+    pub fn kubeconfig_of(&self, user: &str) -> PathBuf {
+        self.control_plane.user_kubeconfig(user).expect("kubeconfig of a known user")
     }
 
     /// A kubeconfig of `user` that reaches the API server through `proxy`.
     #[must_use]
     pub fn kubeconfig_through(&self, user: &str, proxy: &Proxy) -> PathBuf {
-        let direct = self.control_plane.user_kubeconfig(user).expect("kubeconfig of a known user");
-        let text = std::fs::read_to_string(&direct).expect("kubeconfig");
+        let text = std::fs::read_to_string(self.kubeconfig_of(user)).expect("kubeconfig");
         let through = text.replace(self.control_plane.url(), &format!("https://{}", proxy.address()));
         let path = self.folder().join(format!("{user}-{}.kubeconfig", proxy.address().port()));
         std::fs::write(&path, through).expect("kubeconfig");
