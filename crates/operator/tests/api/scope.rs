@@ -31,6 +31,7 @@ const NARROW: &str = SECOND_USER;
 
 const MARKER: &str = "dynamo-operator-namespace-scope";
 const DURATION: Duration = Duration::from_secs(6);
+const CROWD: usize = 20;
 const HAND_OVER: Duration = Duration::from_secs(4);
 const TIMES: [&str; 3] = [
     "--namespace-scope-lease-duration=6s",
@@ -87,6 +88,28 @@ impl Arena {
             None => self.plane.kubeconfig_of(user),
         };
         Operator::start_with(PROGRAM, self.plane, &kubeconfig, args)
+    }
+
+    /// Makes graphs that nobody edits by themselves.
+    async fn crowd(&self) {
+        for at in 0..CROWD {
+            create(&self.client, &self.ns, &aggregated(&format!("c{at}"))).await;
+        }
+    }
+
+    /// Edits all of them at once, so that an operator is in the middle of many writes a moment later.
+    async fn rush(&self) {
+        let services = json!({"Worker": {"envs": [{"name": "LEVEL", "value": "rush"}]}});
+        let change = json!({"spec": {"services": services}});
+        let edits = (0..CROWD).map(|at| {
+            let (client, ns, change) = (self.client.clone(), self.ns.clone(), change.clone());
+            tokio::spawn(async move {
+                patch::<DynamoGraphDeployment>(&client, &ns, &format!("c{at}"), change).await
+            })
+        });
+        for edit in edits.collect::<Vec<_>>() {
+            edit.await.unwrap();
+        }
     }
 
     /// Writes of the operators in the namespace, the claim left out, and the writes of the claim.
@@ -254,9 +277,11 @@ async fn a_cluster_wide_operator_that_ends_and_starts_again_leaves_a_claim_alone
 #[tokio::test]
 async fn a_restricted_operator_that_was_frozen_claims_anew_before_it_writes() {
     let arena = Arena::new().await;
+    arena.crowd().await;
     let narrow = arena.narrow(None);
     let wide = arena.wide(None);
     arena.written_by(NARROW).await;
+    arena.rush().await;
     narrow.signal("STOP");
     arena.written_by(WIDE).await;
     narrow.signal("CONT");
@@ -272,8 +297,10 @@ async fn a_restricted_operator_that_was_frozen_claims_anew_before_it_writes() {
 #[tokio::test]
 async fn a_cluster_wide_operator_that_was_frozen_writes_nothing_into_a_new_claim() {
     let arena = Arena::new().await;
+    arena.crowd().await;
     let wide = arena.wide(None);
     arena.written_by(WIDE).await;
+    arena.rush().await;
     wide.signal("STOP");
     let narrow = arena.narrow(None);
     arena.written_by(NARROW).await;
@@ -286,9 +313,11 @@ async fn a_cluster_wide_operator_that_was_frozen_writes_nothing_into_a_new_claim
 async fn a_restricted_operator_that_is_cut_off_ends_and_what_it_sent_does_not_arrive_later() {
     let arena = Arena::new().await;
     let proxy = arena.proxy();
+    arena.crowd().await;
     let mut narrow = arena.narrow(Some(&proxy));
     let wide = arena.wide(None);
     arena.written_by(NARROW).await;
+    arena.rush().await;
     proxy.set(Mode::BlackHole);
     let status = narrow.wait();
     assert_eq!(status.code(), Some(1), "{}", narrow.log_text());
@@ -302,8 +331,10 @@ async fn a_restricted_operator_that_is_cut_off_ends_and_what_it_sent_does_not_ar
 async fn a_cluster_wide_operator_that_is_cut_off_misses_a_claim_and_still_leaves_it_alone() {
     let arena = Arena::new().await;
     let proxy = arena.proxy();
+    arena.crowd().await;
     let wide = arena.wide(Some(&proxy));
     arena.written_by(WIDE).await;
+    arena.rush().await;
     proxy.set(Mode::BlackHole);
     let mut narrow = arena.narrow(None);
     arena.written_by(NARROW).await;
@@ -338,9 +369,11 @@ async fn a_leader_that_was_frozen_past_its_lease_writes_nothing_more() {
     let arena = Arena::new().await;
     let elected =
         ["--leader-elect", "--leader-election-id=dynamo.scope.test", "--leader-election-namespace=default"];
+    arena.crowd().await;
     let mut first = arena.start(WIDE, None, &elected);
     arena.written_by(WIDE).await;
     let second = arena.start(NARROW, None, &elected);
+    arena.rush().await;
     first.signal("STOP");
     arena.written_by(NARROW).await;
     first.signal("CONT");
