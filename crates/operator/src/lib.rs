@@ -8,5 +8,6 @@ pub mod flags;
 pub mod graph;
 pub mod logging;
 pub mod process;
+pub mod scope;
 pub mod server;
 pub mod wiring;

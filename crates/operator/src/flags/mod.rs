@@ -6,6 +6,7 @@ mod syntax;
 
 use dynamo_render::config::{DiscoveryBackend, IngressDefaults, OperatorConfig};
 
+use crate::scope::Settings;
 use syntax::{Flag, Parsed, Spec};
 
 /// Everything the command line says.
@@ -18,6 +19,8 @@ pub struct Flags {
     pub leader_election: Option<LeaderElection>,
     /// The only namespace this operator works in; `None` is cluster-wide.
     pub restricted_namespace: Option<String>,
+    /// Times of the claim on it; of them, a cluster-wide operator uses the hand-over time alone.
+    pub scope: Settings,
     pub kubeconfig: Option<String>,
     pub version: semver::Version,
     pub log: LogFlags,
@@ -59,8 +62,6 @@ const WITHOUT_EFFECT: &[Spec] = &[
     Spec::boolean("enable-http2"),
     Spec::boolean("virtual-service-supports-https"),
     Spec::duration("grove-termination-delay"),
-    Spec::duration("namespace-scope-lease-duration"),
-    Spec::duration("namespace-scope-lease-renew-interval"),
     Spec::text("dgdr-profiling-cluster-role-name"),
     Spec::text("epp-cluster-role-name"),
     Spec::boolean("checkpoint-enabled"),
@@ -87,6 +88,9 @@ const KNOWN: &[Spec] = &[
     Spec::text("leader-election-namespace"),
     Spec::boolean("enable-webhooks"),
     Spec::text("restrictedNamespace"),
+    Spec::duration("namespace-scope-lease-duration"),
+    Spec::duration("namespace-scope-lease-renew-interval"),
+    Spec::duration("namespace-scope-hand-over"),
     Spec::text("natsAddr"),
     Spec::text("etcdAddr"),
     Spec::text("istio-virtual-service-gateway"),
@@ -151,6 +155,7 @@ impl Flags {
             probe_address: address(&parsed, "health-probe-bind-address", ":8081"),
             leader_election: leader_election(&parsed, restricted_namespace.as_ref())?,
             kubeconfig: text("kubeconfig"),
+            scope: scope(&parsed, restricted_namespace.is_some())?,
             version: version(parsed.text("operator-version").unwrap_or("unknown")),
             log,
             render: OperatorConfig {
@@ -204,6 +209,21 @@ fn leader_election(parsed: &Parsed, restricted: Option<&String>) -> Result<Optio
     })?;
     let namespace = parsed.text("leader-election-namespace").map(ToOwned::to_owned);
     Ok(Some(LeaderElection { id: id.to_owned(), namespace: namespace.or_else(|| restricted.cloned()) }))
+}
+
+/// The lease flags count in restricted mode only.
+fn scope(parsed: &Parsed, restricted: bool) -> Result<Settings, Exit> {
+    let duration = |name| match parsed.get(name) {
+        Some(Flag::Duration(duration)) => Some(*duration),
+        _ => None,
+    };
+    let lease = |name| if restricted { duration(name) } else { None };
+    Settings::new(
+        lease("namespace-scope-lease-duration"),
+        lease("namespace-scope-lease-renew-interval"),
+        duration("namespace-scope-hand-over"),
+    )
+    .map_err(|error| Exit::Refused(error.to_string()))
 }
 
 /// A lenient semantic version: a `v` in front and a missing patch are accepted; anything else is `0.0.0-unknown`.
