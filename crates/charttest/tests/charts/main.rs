@@ -10,11 +10,13 @@
 mod arguments;
 mod certificates;
 mod cluster;
+mod cluster_rights;
 mod failures;
 mod files;
 mod helm;
 mod names;
 mod notes;
+mod plane;
 mod recorded;
 mod recorded_webhooks;
 mod rights;
