@@ -123,6 +123,10 @@ fn policy_and_time_out_reach_every_webhook_and_the_operator_knows_its_time() {
     assert_eq!(default.flag("webhook-timeout").as_deref(), Some("10s"));
     let set = helm.operator(&json!({"webhook": {"failurePolicy": "Ignore", "timeoutSeconds": 5}}));
     assert_eq!(set.flag("webhook-timeout").as_deref(), Some("5s"));
+    // The operator takes 2 s and more; the API server still waits for 1 s only.
+    let shortest = helm.operator(&json!({"webhook": {"timeoutSeconds": 1}}));
+    assert_eq!(shortest.flag("webhook-timeout").as_deref(), Some("2s"));
+    assert!(webhooks(&shortest).iter().all(|webhook| webhook["timeoutSeconds"] == 1));
     for webhook in webhooks(&set) {
         assert_eq!((&webhook["failurePolicy"], &webhook["timeoutSeconds"]), (&json!("Ignore"), &json!(5)));
     }
@@ -204,6 +208,7 @@ fn wrong_values_are_refused_with_their_path() {
         (json!({"certificateSecret": {"external": "yes"}}), "webhook/certificateSecret/external"),
         (json!({"caBundle": "-----BEGIN CERTIFICATE-----"}), "webhook/caBundle"),
         (json!({"certificateValidity": 0}), "webhook/certificateValidity"),
+        (json!({"certificateValidity": 36_501}), "webhook/certificateValidity"),
         (json!({"certificateValidity": "1y"}), "webhook/certificateValidity"),
         (json!({"certManager": {"enabled": 1}}), "webhook/certManager/enabled"),
         (json!({"certManager": {"issuerRef": "company"}}), "webhook/certManager/issuerRef"),

@@ -47,12 +47,13 @@
 {{- toYaml $args -}}
 {{- end -}}
 
+{{/* The operator answers one second before the API server stops waiting, and needs one itself: not below 2 s. */}}
 {{- define "dynamo-operator.webhookArgs" -}}
 {{- $own := eq (include "dynamo-operator.certificateMode" .) "operator" -}}
 - --webhook-certificate-mode={{ ternary "operator" "files" $own }}
 - --webhook-service={{ include "dynamo-operator.webhookService" . }}
 - --webhook-namespace={{ .Release.Namespace }}
-- --webhook-timeout={{ include "dynamo-operator.webhookTimeout" . }}s
+- --webhook-timeout={{ include "dynamo-operator.webhookTimeout" . | int | max 2 }}s
 {{- if $own }}
 - --webhook-certificate-secret={{ include "dynamo-operator.certificateSecret" . }}
 - --webhook-certificate-validity={{ include "dynamo-operator.certificateValidity" . }}

@@ -42,11 +42,14 @@
   resources: [secrets]
   verbs: [get, list, watch]
 {{- with ((.Values.dynamo).mpiRun).secretName }}
-# The copy of the MPI key in the namespace of a graph; server-side apply creates by name, so create needs no more.
+# The copy of the MPI key in the namespace of a graph; a POST has no name that a rule could hold.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [{{ . }}]
-  verbs: [create, patch]
+  verbs: [patch]
 {{- end }}
 {{ include "dynamo-operator.scopeRules" . }}
 # The three rules of the discovery Role that each graph gets: nobody can hand out rights he does not have.
