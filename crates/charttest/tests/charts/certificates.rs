@@ -223,7 +223,7 @@ fn hook_jobs_run_the_operators_program_with_names_weights_and_order_of_the_contr
         "controllerManager": {
             "tolerations": toleration, "manager": {"image": {"repository": "reg.example/op", "tag": "v2"}}
         },
-        "webhook": {"certGenerator": {"enabled": true}},
+        "webhook": {"certGenerator": {"enabled": true, "image": {"repository": "reg.example/kubectl", "tag": "1"}}},
     }));
     assert_eq!(objects.flag("webhook-certificate-mode").as_deref(), Some("files"));
     assert_eq!(mounted(&objects), Some("webhook-server-cert"));

@@ -65,9 +65,9 @@ fn the_api_server_takes_every_object_of_every_mode_and_scope_under_short_and_lon
     }
 }
 
-fn bundles(plane: &ControlPlane, suffix: &str) -> Vec<String> {
-    let names = ["validating", "mutating"]
-        .map(|part| format!("{part}webhookconfiguration/{FULLNAME}-{part}{suffix}"));
+fn bundles(plane: &ControlPlane) -> Vec<String> {
+    let names =
+        ["validating", "mutating"].map(|part| format!("{part}webhookconfiguration/{FULLNAME}-{part}"));
     let mut found = Vec::new();
     for name in names {
         let object: Value =
@@ -81,12 +81,12 @@ fn bundles(plane: &ControlPlane, suffix: &str) -> Vec<String> {
 }
 
 /// The operator publishes with a JSON patch, as here.
-fn publish(installed: &Installed<'_>, suffix: &str) {
+fn publish(installed: &Installed<'_>) {
     for (part, count) in [("validating", 4), ("mutating", 1)] {
         let patch: Vec<Value> = (0..count)
             .map(|i| json!({"op": "add", "path": format!("/webhooks/{i}/clientConfig/caBundle"), "value": "Q0EK"}))
             .collect();
-        let name = format!("{part}webhookconfiguration/{FULLNAME}-{part}{suffix}");
+        let name = format!("{part}webhookconfiguration/{FULLNAME}-{part}");
         let patch = Value::from(patch).to_string();
         ok(&installed.account(&["patch", &name, "--type=json", "-p", &patch], ""), "the operator publishes");
     }
@@ -98,12 +98,27 @@ fn an_upgrade_keeps_the_bundle_that_the_operator_published() {
     let plane = or_skip!(plane(), "kube-apiserver");
     let plane = plane.as_ref().expect("it is started");
     let mut installed = Installed::new(&helm, plane, operator(&json!({})));
-    assert_eq!(bundles(plane, ""), [""; 5]);
-    publish(&installed, "");
-    assert_eq!(bundles(plane, ""), ["Q0EK"; 5]);
+    assert_eq!(bundles(plane), [""; 5]);
+    publish(&installed);
+    assert_eq!(bundles(plane), ["Q0EK"; 5]);
     installed.helm("upgrade");
-    assert_eq!(bundles(plane, ""), ["Q0EK"; 5]);
+    assert_eq!(bundles(plane), ["Q0EK"; 5]);
     installed.values = operator(&json!({"webhook": {"timeoutSeconds": 7, "failurePolicy": "Ignore"}}));
     installed.helm("upgrade");
-    assert_eq!(bundles(plane, ""), ["Q0EK"; 5], "also when the entries change");
+    assert_eq!(bundles(plane), ["Q0EK"; 5], "also when the entries change");
+}
+
+/// The runbook's way out of a bundle that must not be trusted any more.
+#[test]
+fn an_upgrade_makes_deleted_configurations_again_without_a_bundle() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let plane = or_skip!(plane(), "kube-apiserver");
+    let plane = plane.as_ref().expect("it is started");
+    let installed = Installed::new(&helm, plane, operator(&json!({})));
+    publish(&installed);
+    let names =
+        ["validating", "mutating"].map(|part| format!("{part}webhookconfiguration/{FULLNAME}-{part}"));
+    ok(&kubectl(plane, None, &["delete", &names[0], &names[1]], ""), "the administrator deletes them");
+    installed.helm("upgrade");
+    assert_eq!(bundles(plane), [""; 5]);
 }

@@ -2,12 +2,14 @@
 //! Must list every known difference with its reason, so that a new one is a failure.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
 use crate::helm::{Helm, Objects, platform, recorded, strings, text};
 use crate::or_skip;
 
+#[derive(Clone)]
 pub struct Set {
     pub name: String,
     pub data: Value,
@@ -48,21 +50,32 @@ pub fn sets(dir: &Path) -> Vec<Set> {
         .collect()
 }
 
-/// Sets that render, but for the one that the API server refuses afterwards: ours refuses it at once.
-pub fn rendered_sets(dir: &Path) -> Vec<Set> {
-    let sets = sets(dir).into_iter();
-    sets.filter(|set| set.data.get("error").is_none() && set.name != "webhook-policy-unknown").collect()
+/// What this chart renders for a recorded set.
+pub struct Rendered {
+    pub set: Set,
+    pub ours: Objects,
+    /// Whether the certificate comes from hook jobs: in v0.9 always, here when asked for.
+    pub jobs: bool,
 }
 
-/// The recorded values, and whether the certificate comes from hook jobs: in v0.9 always, here when asked for.
-pub fn variants(set: &Set) -> Vec<(Value, bool)> {
-    let mut variants = vec![(set.data["values"].clone(), false)];
-    if set.has_jobs() {
-        let mut values = set.data["values"].clone();
-        values["dynamo-operator"]["webhook"]["certGenerator"]["enabled"] = json!(true);
-        variants.push((values, true));
-    }
-    variants
+/// Every recorded set that renders, with the two variants of those with jobs. Rendered once for all tests.
+pub fn rendered(helm: &Helm, dir: &Path) -> &'static [Rendered] {
+    static RENDERED: OnceLock<Vec<Rendered>> = OnceLock::new();
+    RENDERED.get_or_init(|| {
+        let mut rendered = Vec::new();
+        // The API server refuses one of them afterwards; ours refuses it at once.
+        let renders = |set: &Set| set.data.get("error").is_none() && set.name != "webhook-policy-unknown";
+        for set in sets(dir).into_iter().filter(renders) {
+            let values = set.data["values"].clone();
+            if set.has_jobs() {
+                let mut values = values.clone();
+                values["dynamo-operator"]["webhook"]["certGenerator"]["enabled"] = json!(true);
+                rendered.push(Rendered { set: set.clone(), ours: set.render(helm, &values), jobs: true });
+            }
+            rendered.push(Rendered { ours: set.render(helm, &values), set, jobs: false });
+        }
+        rendered
+    })
 }
 
 /// The recorded flags as this version passes them.
@@ -154,14 +167,11 @@ fn compare_deployment(set: &Set, theirs: &Value, ours: &Objects, jobs: bool) {
 fn every_recorded_value_set_renders_the_same_names_labels_and_flags() {
     let helm = or_skip!(Helm::find(), "helm");
     let dir = or_skip!(recorded(), "recorded renders (DYNAMO_SHARED)");
-    let sets = rendered_sets(&dir);
-    assert!(sets.len() > 50, "only {} sets found", sets.len());
-    for set in &sets {
-        for (values, jobs) in variants(set) {
-            let ours = set.render(&helm, &values);
-            for object in &ours.0 {
-                compare_object(set, object, &ours, jobs);
-            }
+    let rendered = rendered(&helm, &dir);
+    assert!(rendered.len() > 100, "only {} renders", rendered.len());
+    for Rendered { set, ours, jobs } in rendered {
+        for object in &ours.0 {
+            compare_object(set, object, ours, *jobs);
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::helm::{Helm, Objects, recorded, text};
 use crate::or_skip;
-use crate::recorded::{Set, reference_name, rendered_sets, variants};
+use crate::recorded::{Rendered, Set, reference_name, rendered};
 
 /// Every recorded object about webhooks has one of ours that says the same, and no configuration of ours is new.
 #[test]
@@ -13,16 +13,12 @@ fn every_recorded_webhook_service_certificate_and_job_is_ours_too() {
     let helm = or_skip!(Helm::find(), "helm");
     let dir = or_skip!(recorded(), "recorded renders (DYNAMO_SHARED)");
     let mut compared = 0;
-    for set in &rendered_sets(&dir) {
-        for (values, jobs) in variants(set) {
-            let ours = set.render(&helm, &values);
-            for object in set.data["objects"].as_array().into_iter().flatten() {
-                let by_jobs = object["annotations"].get("helm.sh/hook").is_some();
-                if object["labels"]["app.kubernetes.io/component"] != "webhook" || (by_jobs && !jobs) {
-                    continue;
-                }
+    for Rendered { set, ours, jobs } in rendered(&helm, &dir) {
+        for object in set.data["objects"].as_array().into_iter().flatten() {
+            let by_jobs = object["annotations"].get("helm.sh/hook").is_some();
+            if object["labels"]["app.kubernetes.io/component"] == "webhook" && (*jobs || !by_jobs) {
                 compared += 1;
-                compare(set, object, &ours);
+                compare(set, object, ours);
             }
         }
     }

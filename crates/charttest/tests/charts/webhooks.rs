@@ -190,6 +190,32 @@ fn names_that_must_fit_63_characters_do_and_stay_apart() {
     objects.get("Job", &format!("{}-dynamo-operator-webhook-ca-inject-1", "r".repeat(27)));
 }
 
+/// Null takes a key away, also the default of the chart (charts.md section 3).
+#[test]
+fn a_null_is_as_good_as_the_default() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let default = helm.operator(&json!({}));
+    for key in [
+        "failurePolicy",
+        "timeoutSeconds",
+        "namespaceSelector",
+        "certificateSecret",
+        "caBundle",
+        "certificateValidity",
+        "certManager",
+        "certGenerator",
+    ] {
+        let objects = helm.operator(&json!({"webhook": {key: null}}));
+        assert_eq!(objects.0, default.0, "webhook.{key}: null");
+    }
+    let certificate = |value: Value| {
+        helm.operator(
+            &json!({"webhook": {"certManager": {"enabled": true, "certificate": value, "issuerRef": value}}}),
+        )
+    };
+    assert_eq!(certificate(Value::Null).0, certificate(json!({})).0);
+}
+
 #[test]
 fn wrong_values_are_refused_with_their_path() {
     let helm = or_skip!(Helm::find(), "helm");
@@ -223,6 +249,21 @@ fn wrong_values_are_refused_with_their_path() {
         ),
         (json!({"certGenerator": {"enabled": "yes"}}), "webhook/certGenerator/enabled"),
         (json!({"certGenerator": {"image": {"tag": 1.5}}}), "webhook/certGenerator/image/tag"),
+        (json!({"certGenerator": {"image": {"repository": 1}}}), "webhook/certGenerator/image/repository"),
+        (
+            json!({"certGenerator": {"image": {"pullPolicy": "Sometimes"}}}),
+            "webhook/certGenerator/image/pullPolicy",
+        ),
+        (json!({"certManager": {"issuerRef": {"kind": []}}}), "webhook/certManager/issuerRef/kind"),
+        (json!({"certManager": {"issuerRef": {"group": 1}}}), "webhook/certManager/issuerRef/group"),
+        (
+            json!({"certManager": {"certificate": {"renewBefore": "15 days"}}}),
+            "webhook/certManager/certificate/renewBefore",
+        ),
+        (
+            json!({"certManager": {"certificate": {"rootCA": {"duration": true}}}}),
+            "webhook/certManager/certificate/rootCA/duration",
+        ),
     ] {
         let message = helm.refusal(&json!({"webhook": webhook}));
         assert!(message.contains(path), "{webhook} is refused without {path}: {message}");

@@ -15,6 +15,7 @@
 - apiGroups: [nvidia.com]
   resources: [dynamocheckpoints, dynamographdeploymentrequests, dynamographdeploymentscalingadapters, dynamomodels]
   verbs: [get, list, watch]
+# Conditions and phases.
 - apiGroups: [nvidia.com]
   resources: [dynamographdeployments/status, dynamocomponentdeployments/status]
   verbs: [get, patch, update]
@@ -34,6 +35,7 @@
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: {{ $all }}
+# Events about graphs and components; patch, for repeated ones.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
@@ -101,6 +103,7 @@
   verbs: [get, list, watch]
 {{- end -}}
 
+{{/* The certificate of the webhook server, by name. */}}
 {{- define "dynamo-operator.certificateReaderRules" -}}
 - apiGroups: [""]
   resources: [secrets]
@@ -108,8 +111,9 @@
   verbs: [get, list, watch]
 {{- end -}}
 
-{{/* The operator makes the certificate and renews it; a POST has no name that a rule could hold. */}}
+{{/* The operator makes the certificate and renews it. */}}
 {{- define "dynamo-operator.certificateWriterRules" -}}
+# A POST has no name that a rule could hold.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]
@@ -119,7 +123,9 @@
   verbs: [update, patch]
 {{- end -}}
 
+{{/* The two hook jobs. */}}
 {{- define "dynamo-operator.generateRules" -}}
+# A POST has no name that a rule could hold.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]
@@ -138,6 +144,7 @@
 
 {{/* The election Lease. */}}
 {{- define "dynamo-operator.leaderElectionRules" -}}
+# A POST has no name that a rule could hold.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
