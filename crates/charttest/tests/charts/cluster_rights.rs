@@ -1,12 +1,14 @@
 //! Requests as the operator's account against a real API server: the installed roles allow its work and no more.
 //! Must not repeat `rights.rs`, which reads rules: here the API server decides.
 
+use std::process::Output;
+
 use dynamo_devkit::control_plane::ControlPlane;
 use serde_json::json;
 
-use crate::helm::{FULLNAME, Helm, NAMESPACE};
+use crate::helm::{FULLNAME, Helm, NAMESPACE, text};
 use crate::or_skip;
-use crate::plane::{Installed, TENANT, forbidden, ok, operator, plane};
+use crate::plane::{Installed, TENANT, forbidden, kubectl, ok, operator, plane};
 
 /// One request per right; the API server decides by the roles that Helm installed.
 struct Attempt {
@@ -21,10 +23,10 @@ fn attempt(allowed: bool, what: &'static str, command: &str, input: &str) -> Att
     Attempt { what, args, input: input.to_owned(), allowed }
 }
 
-fn check(installed: &Installed<'_>, attempts: &[Attempt]) {
+fn check(request: impl Fn(&[&str], &str) -> Output, attempts: &[Attempt]) {
     for Attempt { what, args, input, allowed } in attempts {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let output = installed.account(&args, input);
+        let output = request(&args, input);
         if *allowed {
             ok(&output, what);
         } else {
@@ -96,7 +98,7 @@ fn a_cluster_wide_operator_can_do_its_work_and_no_more() {
     let plane = plane.as_ref().expect("it is started");
     surroundings(plane);
     let installed = Installed::new(&helm, plane, operator(&json!({})));
-    check(&installed, &certificate_attempts(""));
+    check(|args, input| installed.account(args, input), &certificate_attempts(""));
     let marker = "get leases -A --field-selector=metadata.name=dynamo-operator-namespace-scope";
     let bind = |role: &str| {
         format!(
@@ -104,7 +106,7 @@ fn a_cluster_wide_operator_can_do_its_work_and_no_more() {
         )
     };
     check(
-        &installed,
+        |args, input| installed.account(args, input),
         &[
             attempt(true, "watches marker Leases everywhere", marker, ""),
             attempt(false, "watches all Leases", "get leases -A", ""),
@@ -141,10 +143,10 @@ fn a_restricted_operator_can_do_its_work_in_its_namespace_and_no_more() {
     surroundings(plane);
     let restriction = json!({"namespaceRestriction": {"enabled": true, "targetNamespace": TENANT}});
     let installed = Installed::new(&helm, plane, operator(&restriction));
-    check(&installed, &certificate_attempts("-dynamo-system"));
+    check(|args, input| installed.account(args, input), &certificate_attempts("-dynamo-system"));
     let marker = lease(TENANT, "dynamo-operator-namespace-scope");
     check(
-        &installed,
+        |args, input| installed.account(args, input),
         &[
             attempt(true, "claims its namespace", "create -f -", &marker),
             attempt(
@@ -200,4 +202,56 @@ fn a_restricted_operator_can_do_its_work_in_its_namespace_and_no_more() {
             ),
         ],
     );
+}
+
+/// Helm would run the jobs; here their accounts do what the jobs do.
+#[test]
+fn the_accounts_of_the_hook_jobs_can_make_and_publish_a_certificate_and_no_more() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let plane = or_skip!(plane(), "kube-apiserver");
+    let plane = plane.as_ref().expect("it is started");
+    surroundings(plane);
+    let values = operator(&json!({"webhook": {"certGenerator": {"enabled": true}}}));
+    let rendered = helm.objects("hooked", NAMESPACE, &values).0.into_iter();
+    let about_webhooks = rendered.filter(|object| {
+        let kind = text(&object["kind"]);
+        (kind.contains("Role") && text(&object["metadata"]["name"]).contains("-webhook-"))
+            || kind.contains("Webhook")
+    });
+    let documents: String = about_webhooks.map(|object| format!("---\n{object}\n")).collect();
+    plane.kubectl().apply(&documents).expect("the roles and configurations");
+
+    let certificate = secret(NAMESPACE, "webhook-server-cert");
+    let configuration = "validatingwebhookconfiguration hooked-dynamo-operator-validating";
+    for (account, attempts) in [
+        (
+            "webhook-cert-gen",
+            vec![
+                attempt(true, "makes the certificate", "create -f -", &certificate),
+                attempt(true, "looks at it", "get secret webhook-server-cert -n dynamo-system", ""),
+                attempt(
+                    true,
+                    "renews it",
+                    "patch secret webhook-server-cert -n dynamo-system --type=merge -p {}",
+                    "",
+                ),
+                attempt(false, "reads another Secret", "get secret other -n dynamo-system", ""),
+                attempt(false, "publishes", &format!("patch {configuration} --type=merge -p {{}}"), ""),
+            ],
+        ),
+        (
+            "webhook-ca-inject",
+            vec![
+                attempt(true, "reads the certificate", "get secret webhook-server-cert -n dynamo-system", ""),
+                attempt(false, "reads another Secret", "get secret other -n dynamo-system", ""),
+                attempt(true, "looks at what is published", &format!("get {configuration}"), ""),
+                attempt(true, "publishes", &format!("patch {configuration} --type=merge -p {{}}"), ""),
+                attempt(false, "changes another one", "get validatingwebhookconfiguration other", ""),
+            ],
+        ),
+    ] {
+        let account = format!("{NAMESPACE}:hooked-dynamo-operator-{account}");
+        check(|args, input| kubectl(plane, Some(&account), args, input), &attempts);
+    }
+    ok(&kubectl(plane, None, &["delete", "-f", "-"], &documents), "the roles and configurations go");
 }
