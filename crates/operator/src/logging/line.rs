@@ -110,8 +110,7 @@ impl Line<'_> {
     fn console(&self, logger: &str, time: &Value) -> String {
         let time = time.as_str().map_or_else(|| time.to_string(), ToOwned::to_owned);
         // A message that holds line breaks must not pass for several lines.
-        let message =
-            self.fields.message.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'");
+        let message = one_line(&self.fields.message);
         let mut text = format!("{time}\t{}\t{logger}\t{message}", self.level_word().to_uppercase());
         for (index, (name, value)) in self.fields.values.iter().enumerate() {
             let _ = write!(text, "{}{}: {value}", if index == 0 { "\t{" } else { ", " }, Value::from(*name));
@@ -145,6 +144,19 @@ impl Line<'_> {
             TimeEncoding::Rfc3339Nano => self.time.to_string().into(),
         }
     }
+}
+
+/// Control characters as escapes, everything else as it is.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 /// A short dotted name of where a line comes from.
