@@ -66,9 +66,10 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     info!(version = %flags.version, namespace = flags.restricted_namespace.as_deref().unwrap_or("all"), "starting");
 
     let ready = Readiness::default();
+    let caches_filled = ready.condition("caches", "the caches are not filled yet");
     let mut tasks = JoinSet::new();
     if let Some(address) = flags.probe_address {
-        tasks.spawn(server::probes(address, ready.clone()));
+        tasks.spawn(server::probes(address, ready));
     }
     if let Some(address) = flags.metrics_address {
         tasks.spawn(server::metrics(address, Arc::new(registry)));
@@ -91,7 +92,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
             }
             _ = stopped.wait_for(|stop| *stop) => return Ok(()),
         }
-        ready.set(true);
+        caches_filled.set(true);
         info!("caches filled");
         lead(candidate, wiring.controllers(context, stopping.clone()), stopping).await
     };

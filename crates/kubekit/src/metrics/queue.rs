@@ -137,7 +137,8 @@ impl Queue {
         }
     }
 
-    pub(super) fn retried(&self) {
+    /// An object was put back after a pass that did not succeed.
+    pub fn retried(&self) {
         self.families.retries.get_or_create(&self.labels).inc();
     }
 }

@@ -236,9 +236,6 @@ impl Attempt {
                 .inc();
             metrics.controller_errors.get_or_create(&ControllerLabels { controller }).inc();
         }
-        if verdict != Verdict::Success {
-            self.queue.retried();
-        }
     }
 }
 
@@ -284,6 +281,7 @@ mod tests {
         metrics.start("Kind", key()).end(Verdict::Requeue);
         metrics.start("Kind", key()).end(Verdict::Error("conflict"));
         metrics.limit("Kind", 8);
+        metrics.queue("Kind").retried();
         let of = r#"resource_type="Kind",namespace="ns""#;
         assert_lines(
             &metrics,
@@ -298,7 +296,7 @@ mod tests {
                 r#"controller_runtime_reconcile_time_seconds_count{controller="Kind"} 3"#,
                 r#"controller_runtime_active_workers{controller="Kind"} 0"#,
                 r#"controller_runtime_max_concurrent_reconciles{controller="Kind"} 8"#,
-                r#"workqueue_retries_total{name="Kind",controller="Kind"} 2"#,
+                r#"workqueue_retries_total{name="Kind",controller="Kind"} 1"#,
                 r#"workqueue_work_duration_seconds_count{name="Kind",controller="Kind"} 3"#,
             ],
         );

@@ -75,6 +75,10 @@ pub(super) fn scope_lease(parsed: &Parsed) -> Result<ScopeLease, Exit> {
     Ok(ScopeLease { duration, renew_interval })
 }
 
+pub(super) fn scope_hand_over(parsed: &Parsed) -> Result<Duration, Exit> {
+    between(parsed, "namespace-scope-hand-over", Duration::from_secs(1), Duration::from_secs(3600))
+}
+
 pub(super) fn webhooks(parsed: &Parsed) -> Result<Option<WebhookFlags>, Exit> {
     if !parsed.boolean("enable-webhooks") {
         return Ok(None);

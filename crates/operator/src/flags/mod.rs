@@ -40,6 +40,8 @@ pub struct Flags {
     pub restricted_namespace: Option<String>,
     /// Set exactly when the namespace is restricted.
     pub scope_lease: Option<ScopeLease>,
+    /// How long an operator waits before it takes over a namespace, 1 s to 1 h.
+    pub scope_hand_over: Duration,
     /// `None` without `--enable-webhooks`.
     pub webhooks: Option<WebhookFlags>,
     /// Who may change replicas that a scaling adapter holds.
@@ -127,6 +129,7 @@ impl Flags {
         Ok(Self {
             leader_election: checks::leader_election(&parsed, restricted_namespace.as_ref())?,
             scope_lease: restricted_namespace.is_some().then(|| checks::scope_lease(&parsed)).transpose()?,
+            scope_hand_over: checks::scope_hand_over(&parsed)?,
             webhooks: checks::webhooks(&parsed)?,
             reconcile_concurrency: concurrency(&parsed)?,
             metrics_address: checks::address(parsed.text("metrics-bind-address")),

@@ -98,6 +98,11 @@ const SCOPE: &[Flag] = &[
         "10s",
         "how often it is renewed, below its duration",
     ),
+    Flag::duration(
+        "namespace-scope-hand-over",
+        "10s",
+        "how long an operator waits before it takes over a namespace, the same for all operators of a cluster, 1s to 1h",
+    ),
 ];
 
 const WEBHOOKS: &[Flag] = &[

@@ -59,6 +59,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!((flags.metrics_secure, flags.http2), (false, false));
     assert_eq!(flags.leader_election, None);
     assert_eq!(flags.scope_lease, None);
+    assert_eq!(flags.scope_hand_over, Duration::from_secs(10));
     assert_eq!(flags.webhooks, None);
     assert_eq!(flags.checkpoint, None);
     assert_eq!(flags.reconcile_concurrency, 8);
@@ -98,6 +99,7 @@ fn a_restricted_operator_needs_no_planner_role_and_has_a_lease() {
     let seconds = Duration::from_secs;
     assert_eq!(flags.scope_lease, Some(ScopeLease { duration: seconds(30), renew_interval: seconds(10) }));
     assert_eq!(flags.leader_election.unwrap().namespace.as_deref(), Some("a"));
+    assert!(refusal(&format!("{MINIMAL} --namespace-scope-hand-over=0")).contains("from 1 s to 3600 s"));
     for (wrong, named) in [
         ("--namespace-scope-lease-duration=0", "--namespace-scope-lease-duration: 0s"),
         ("--namespace-scope-lease-duration=-30s", "at least 1s"),
