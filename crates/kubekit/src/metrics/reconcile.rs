@@ -131,17 +131,17 @@ impl ReconcileMetrics {
         );
         registry.register(
             "dynamo_operator_reconcile",
-            "Reconciles by kind, namespace and result",
+            "Reconciles by kind, namespace and result: success, requeue (only waited for something) or error",
             total.clone(),
         );
         registry.register(
             "dynamo_operator_reconcile_errors",
-            "Failed reconciles by kind, namespace and class of the cause",
+            "Failed reconciles by kind, namespace and class of the cause, that of the answer of the API server or one of ours",
             errors.clone(),
         );
         registry.register(
             "dynamo_operator_applied_objects",
-            "Objects looked at by apply and prune, by kind and outcome",
+            "Objects looked at by apply and prune, by kind and outcome: created, updated, unchanged (no request), deleted",
             applies.clone(),
         );
         registry.register(
@@ -197,7 +197,8 @@ impl ReconcileMetrics {
         Attempt { metrics: self.clone(), controller, key, queue, start: Instant::now() }
     }
 
-    pub(crate) fn applied(&self, kind: &str, outcome: &'static str) {
+    /// Counts an object that was looked at by apply or prune.
+    pub fn applied(&self, kind: &str, outcome: &'static str) {
         self.applies.get_or_create(&ApplyLabels { kind: kind.to_owned(), outcome }).inc();
     }
 }

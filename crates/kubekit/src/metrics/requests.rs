@@ -43,12 +43,12 @@ impl ApiMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "rest_client_requests",
-            "Requests to the Kubernetes API by HTTP status, method and host",
+            "Requests to the Kubernetes API by HTTP status (<error> without an answer), method and host",
             self.client.clone(),
         );
         registry.register(
             "dynamo_operator_api_requests",
-            "Requests to the Kubernetes API by verb, resource and HTTP status",
+            "Requests to the Kubernetes API by verb (create, update, patch, delete: writes; list: a watch that began anew), resource with its subresource, and HTTP status, 0 without an answer",
             self.requests.clone(),
         );
     }
