@@ -74,7 +74,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     if let Some(address) = flags.metrics_address {
         tasks.spawn(server::metrics(address, Arc::new(registry)));
     }
-    let mut wiring = wiring::connect(&client, flags.restricted_namespace.as_deref());
+    let mut wiring = wiring::connect(&client, flags.restricted_namespace.as_deref(), &reconcile_metrics);
     for feed in std::mem::take(&mut wiring.feeds) {
         tasks.spawn(async move {
             feed.await;

@@ -26,7 +26,8 @@ use crate::{
     metrics::observe,
 };
 
-const CONTROLLER: &str = "DynamoComponentDeployment";
+/// The kind: how this controller is named in metrics and log lines.
+pub(crate) const CONTROLLER: &str = "DynamoComponentDeployment";
 
 /// Why a component could not be reconciled.
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,8 @@ use crate::{
     metrics::observe,
 };
 
-const CONTROLLER: &str = "DynamoGraphDeployment";
+/// The kind: how this controller is named in metrics and log lines.
+pub(crate) const CONTROLLER: &str = "DynamoGraphDeployment";
 
 /// Why a graph could not be reconciled, by the part that failed. The texts are those of `workload.md` section 12.
 #[derive(Debug, thiserror::Error)]
