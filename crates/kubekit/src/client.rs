@@ -13,7 +13,7 @@ use tower::{BoxError, Layer, Service, ServiceBuilder};
 
 use crate::{
     fence::{Fence, refusal},
-    metrics::ApiMetrics,
+    metrics::{ApiMetrics, Sent},
     transport,
 };
 
@@ -47,8 +47,9 @@ fn assemble(
     metrics: Arc<ApiMetrics>,
     fence: Option<Arc<dyn Fence>>,
 ) -> Result<Client, kube::Error> {
+    let host = config.cluster_url.authority().map_or("", |authority| authority.as_str()).into();
     let service = ServiceBuilder::new()
-        .layer(Bounded { metrics })
+        .layer(Bounded { metrics, host })
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
@@ -94,13 +95,15 @@ fn answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 #[derive(Clone)]
 struct Bounded {
     metrics: Arc<ApiMetrics>,
+    /// Of the API server: requests do not carry it yet where they are counted.
+    host: Arc<str>,
 }
 
 impl<S> Layer<S> for Bounded {
     type Service = BoundedService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BoundedService { inner, metrics: Arc::clone(&self.metrics) }
+        BoundedService { inner, metrics: Arc::clone(&self.metrics), host: Arc::clone(&self.host) }
     }
 }
 
@@ -108,6 +111,7 @@ impl<S> Layer<S> for Bounded {
 struct BoundedService<S> {
     inner: S,
     metrics: Arc<ApiMetrics>,
+    host: Arc<str>,
 }
 
 impl<S, B> Service<Request<Body>> for BoundedService<S>
@@ -128,6 +132,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let metrics = Arc::clone(&self.metrics);
         let (verb, resource) = classify(request.method(), request.uri());
+        let sent = Sent { method: request.method().to_string(), host: self.host.to_string(), verb, resource };
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = match tokio::time::timeout(ANSWER_LIMIT, answer).await {
@@ -138,8 +143,8 @@ where
             };
             let refused = answer.as_ref().err().is_some_and(|error: &BoxError| refusal(&**error).is_some());
             if !refused {
-                let code = answer.as_ref().map_or(0, |answer: &Response<B>| answer.status().as_u16());
-                metrics.count(verb, resource, code);
+                let code = answer.as_ref().ok().map(|answer: &Response<B>| answer.status().as_u16());
+                metrics.count(sent, code);
             }
             answer
         })

@@ -7,6 +7,8 @@ mod failure;
 pub mod flags;
 pub mod graph;
 pub mod logging;
+pub mod metrics;
+pub mod optional_apis;
 pub mod process;
 pub mod scope;
 pub mod server;

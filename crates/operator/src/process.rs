@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::{
     context::Context,
     flags::{Flags, LeaderElection},
-    scope::{Claim, ClaimLost, Exclusions, Scope},
+    scope::{self, BadSettings, Claim, ClaimLost, Exclusions, Scope},
     server::{self, Readiness, ServeError},
     wiring,
 };
@@ -43,6 +43,8 @@ pub enum Error {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Lost(#[from] Lost),
+    #[error(transparent)]
+    Scope(#[from] BadSettings),
     #[error(transparent)]
     ClaimLost(#[from] ClaimLost),
     #[error("a task that must live has ended: {0}")]
@@ -67,26 +69,28 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     let plain = client::build(&config, Arc::clone(&api_metrics)).map_err(Error::Client)?;
     let candidate = flags.leader_election.as_ref().map(|election| candidate(&plain, election)).transpose()?;
     let term = candidate.as_ref().map(Candidate::term);
+    let scope = scope_settings(&flags)?;
     let (scope, claim) = match flags.restricted_namespace.as_deref() {
         Some(namespace) => {
-            let claim = Claim::new(plain.clone(), namespace, &flags.version, flags.scope);
+            let claim = Claim::new(plain.clone(), namespace, &flags.version, scope);
             (Scope::restricted(claim.ticket(), term), Some(claim))
         }
-        None => (Scope::cluster_wide(Exclusions::new(plain.clone(), flags.scope), term), None),
+        None => (Scope::cluster_wide(Exclusions::new(plain.clone(), scope), term), None),
     };
     let client =
         client::build_fenced(&config, api_metrics, Arc::new(scope.clone())).map_err(Error::Client)?;
     info!(version = %flags.version, namespace = flags.restricted_namespace.as_deref().unwrap_or("all"), "starting");
 
     let ready = Readiness::default();
+    let caches_filled = ready.condition("caches", "the caches are not filled yet");
     let mut tasks = JoinSet::new();
     if let Some(address) = flags.probe_address {
-        tasks.spawn(server::probes(address, ready.clone()));
+        tasks.spawn(server::probes(address, ready));
     }
     if let Some(address) = flags.metrics_address {
         tasks.spawn(server::metrics(address, Arc::new(registry)));
     }
-    let mut wiring = wiring::connect(&client, flags.restricted_namespace.as_deref());
+    let mut wiring = wiring::connect(&client, flags.restricted_namespace.as_deref(), &reconcile_metrics);
     for feed in std::mem::take(&mut wiring.feeds) {
         tasks.spawn(async move {
             feed.await;
@@ -121,7 +125,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
             filled = filled => filled.map_err(|_| Error::Task("a watch before its first list".to_owned()))?,
             _ = stopped.wait_for(|stop| *stop) => return Ok(()),
         }
-        ready.set(true);
+        caches_filled.set(true);
         info!("caches filled");
         lead(candidate, claim, wiring.controllers(context, stopping.clone()), stopping).await
     };
@@ -191,6 +195,14 @@ async fn own(
     }
     claim.release().await;
     Ok(())
+}
+
+/// The times of the claim count in restricted mode only.
+fn scope_settings(flags: &Flags) -> Result<scope::Settings, Error> {
+    let lease = flags.scope_lease;
+    let duration = lease.map(|lease| lease.duration);
+    let interval = lease.map(|lease| lease.renew_interval);
+    Ok(scope::Settings::new(duration, interval, Some(flags.scope_hand_over))?)
 }
 
 fn candidate(client: &Client, election: &LeaderElection) -> Result<Candidate, Error> {

@@ -26,6 +26,7 @@ use dynamo_kubekit::{
     cache::{Cache, Change, Feed, Roster, parent_reference, reference},
     client::chain,
     key_of,
+    metrics::{self, ReconcileMetrics},
 };
 use futures::{
     FutureExt, Stream, StreamExt,
@@ -66,22 +67,24 @@ type Queue<K> = UnboundedReceiver<ObjectRef<Roster<K>>>;
 struct Trigger<K: Object> {
     queue: UnboundedSender<ObjectRef<Roster<K>>>,
     open: Arc<AtomicBool>,
+    counted: metrics::Queue,
 }
 
 impl<K: Object> Clone for Trigger<K> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), open: Arc::clone(&self.open) }
+        Self { queue: self.queue.clone(), open: Arc::clone(&self.open), counted: self.counted.clone() }
     }
 }
 
 impl<K: Object> Trigger<K> {
-    fn new() -> (Self, Queue<K>) {
+    fn new(counted: metrics::Queue) -> (Self, Queue<K>) {
         let (queue, receiver) = unbounded();
-        (Self { queue, open: Arc::default() }, receiver)
+        (Self { queue, open: Arc::default(), counted }, receiver)
     }
 
     fn send(&self, target: ObjectRef<Roster<K>>) {
         if self.open.load(Ordering::Acquire) {
+            self.counted.added(target.namespace.as_deref().unwrap_or_default(), &target.name);
             // The other end is gone only while the process shuts down.
             let _ = self.queue.unbounded_send(target);
         }
@@ -117,9 +120,9 @@ impl std::fmt::Debug for Wiring {
 
 /// Sets up every watch in `namespace`, or everywhere.
 #[must_use]
-pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
-    let (graph_trigger, graphs) = Trigger::new();
-    let (component_trigger, components) = Trigger::new();
+pub fn connect(client: &Client, namespace: Option<&str>, metrics: &ReconcileMetrics) -> Wiring {
+    let (graph_trigger, graphs) = Trigger::new(metrics.queue(graph::CONTROLLER));
+    let (component_trigger, components) = Trigger::new(metrics.queue(component::CONTROLLER));
     let everything = watcher::Config::default();
     let of_graphs = everything.clone().labels(labels::GRAPH_NAME);
     let of_operator = everything.clone().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
@@ -187,7 +190,7 @@ impl Wiring {
         self.graph_trigger.open(&self.caches.graphs);
         self.component_trigger.open(&self.caches.components);
         let graphs = run(
-            "dynamographdeployment",
+            graph::CONTROLLER,
             self.caches.graphs.roster(),
             self.graphs,
             stop.clone(),
@@ -196,7 +199,7 @@ impl Wiring {
             graph::error_policy,
         );
         let components = run(
-            "dynamocomponentdeployment",
+            component::CONTROLLER,
             self.caches.components.roster(),
             self.components,
             stop,
@@ -315,12 +318,15 @@ async fn run<K, E>(
         }
         reconcile(entry, ctx)
     };
+    ctx.metrics.limit(name, CONCURRENCY);
+    let queued = ctx.metrics.queue(name);
     let outcomes = kube::runtime::applier(reconcile, policy, ctx, roster, queue, config);
-    drain(name, outcomes).await;
+    drain(name, queued, outcomes).await;
 }
 
 async fn drain<K, E, Q>(
     controller: &'static str,
+    queued: metrics::Queue,
     outcomes: impl Stream<Item = Result<(ObjectRef<Roster<K>>, Action), controller::Error<E, Q>>>,
 ) where
     K: Object,
@@ -332,7 +338,10 @@ async fn drain<K, E, Q>(
         match outcome {
             // Failed reconciles are reported by the error policy, objects that are gone by nobody.
             Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
-            Err(gone @ controller::Error::ObjectNotFound(_)) => debug!(controller, %gone, "skipped"),
+            Err(controller::Error::ObjectNotFound(gone)) => {
+                queued.dropped(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                debug!(controller, %gone, "skipped, it is gone");
+            }
             Err(other) => error!(controller, error = %chain(&other), "queue failed"),
         }
     }
