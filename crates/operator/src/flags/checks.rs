@@ -8,7 +8,7 @@ use super::{
     document::usage,
     settings::{
         BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
-        LeaderElection, LogFlags, NamespacedName, ScopeLease, TimeEncoding, WebhookFlags,
+        LeaderElection, LogFlags, NamespacedName, Registrations, ScopeLease, TimeEncoding, WebhookFlags,
     },
     syntax::Parsed,
 };
@@ -91,14 +91,46 @@ pub(super) fn webhooks(parsed: &Parsed) -> Result<Option<WebhookFlags>, Exit> {
         )
     })?;
     let seconds = Duration::from_secs;
+    let service = parsed.filled("webhook-service");
+    let registrations = registrations(parsed)?;
+    let certificate = match parsed.text("webhook-certificate-mode") {
+        "operator" => {
+            let required = |name: &str, given: bool| {
+                let message = || format!("--{name} is required with --webhook-certificate-mode=operator");
+                if given { Ok(()) } else { Err(Exit::Refused(message())) }
+            };
+            required("webhook-service", service.is_some())?;
+            required("webhook-validating-configuration", registrations.is_some())?;
+            CertificateSource::Operator(certificate(parsed)?)
+        }
+        _ => CertificateSource::Files { folder: folder(parsed)? },
+    };
+    if registrations.is_some() && service.is_none() {
+        let message = "--webhook-service is required with --webhook-validating-configuration: its name is what \
+                       API servers verify";
+        return Err(Exit::Refused(message.to_owned()));
+    }
     Ok(Some(WebhookFlags {
         address,
         timeout: between(parsed, "webhook-timeout", seconds(2), seconds(30))?,
-        certificate: match parsed.text("webhook-certificate-mode") {
-            "operator" => CertificateSource::Operator(certificate(parsed)?),
-            _ => CertificateSource::Files { folder: folder(parsed)? },
-        },
+        service,
+        namespace: parsed.filled("webhook-namespace"),
+        registrations,
+        certificate,
     }))
+}
+
+/// Both or none: a bundle in one of them alone would leave the other unserved.
+fn registrations(parsed: &Parsed) -> Result<Option<Registrations>, Exit> {
+    let [validating, mutating] = ["webhook-validating-configuration", "webhook-mutating-configuration"];
+    let missing =
+        |name: &str, other: &str| Exit::Refused(format!("--{name} is required with --{other}: name both"));
+    match (parsed.filled(validating), parsed.filled(mutating)) {
+        (Some(validating), Some(mutating)) => Ok(Some(Registrations { validating, mutating })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(missing(mutating, validating)),
+        (None, Some(_)) => Err(missing(validating, mutating)),
+    }
 }
 
 fn folder(parsed: &Parsed) -> Result<String, Exit> {
@@ -107,24 +139,23 @@ fn folder(parsed: &Parsed) -> Result<String, Exit> {
 }
 
 fn certificate(parsed: &Parsed) -> Result<CertificateFlags, Exit> {
-    let required = |name: &str| {
-        parsed.filled(name).ok_or_else(|| {
-            Exit::Refused(format!("--{name} is required with --webhook-certificate-mode=operator"))
-        })
-    };
+    let secret = parsed.filled("webhook-certificate-secret").ok_or_else(|| {
+        let message = "--webhook-certificate-secret is required with --webhook-certificate-mode=operator";
+        Exit::Refused(message.to_owned())
+    })?;
+    Ok(CertificateFlags {
+        secret,
+        days: certificate_days(parsed)?,
+        bundle_settle: between(parsed, "webhook-bundle-settle", Duration::ZERO, DAY)?,
+    })
+}
+
+fn certificate_days(parsed: &Parsed) -> Result<u32, Exit> {
     let days = parsed.number("webhook-certificate-validity");
     if !(1..=36_500).contains(&days) {
         return Err(refused("webhook-certificate-validity", days, "must be from 1 to 36500 days"));
     }
-    Ok(CertificateFlags {
-        secret: required("webhook-certificate-secret")?,
-        service: required("webhook-service")?,
-        namespace: parsed.filled("webhook-namespace"),
-        validating_configuration: parsed.filled("webhook-validating-configuration"),
-        mutating_configuration: parsed.filled("webhook-mutating-configuration"),
-        validity: DAY * days,
-        bundle_settle: between(parsed, "webhook-bundle-settle", Duration::ZERO, DAY)?,
-    })
+    Ok(days)
 }
 
 pub(super) fn trusted_accounts(parsed: &Parsed) -> Result<Vec<NamespacedName>, Exit> {

@@ -20,7 +20,7 @@ use checks::refused;
 pub use document::reference;
 pub use settings::{
     BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
-    LeaderElection, LogFlags, NamespacedName, RoleNames, ScopeLease, TimeEncoding, WebhookFlags,
+    LeaderElection, LogFlags, NamespacedName, Registrations, RoleNames, ScopeLease, TimeEncoding, WebhookFlags,
 };
 use syntax::Parsed;
 

@@ -26,6 +26,12 @@ pub struct WebhookFlags {
     pub address: String,
     /// `timeoutSeconds` of the registrations, 2 s to 30 s.
     pub timeout: Duration,
+    /// Service that the registrations call; the certificate must name it.
+    pub service: Option<String>,
+    /// Of the Service and the certificate's Secret; `None` is the namespace of the operator's own pod.
+    pub namespace: Option<String>,
+    /// Registrations whose published bundle must accept the certificate; `None`: nobody looks.
+    pub registrations: Option<Registrations>,
     pub certificate: CertificateSource,
 }
 
@@ -37,12 +43,19 @@ impl WebhookFlags {
     }
 }
 
+/// Names of the two webhook configurations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registrations {
+    pub validating: String,
+    pub mutating: String,
+}
+
 /// Who makes the serving certificate of the admission listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateSource {
     /// Somebody else: `tls.crt` and `tls.key` of this folder.
     Files { folder: String },
-    /// This process.
+    /// This process, which needs the Service and the registrations for it.
     Operator(CertificateFlags),
 }
 
@@ -50,14 +63,8 @@ pub enum CertificateSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFlags {
     pub secret: String,
-    pub service: String,
-    /// Of the Service and the Secret; `None` is the namespace of the operator's own pod.
-    pub namespace: Option<String>,
-    /// Registrations that get the CA; `None` leaves that to somebody else.
-    pub validating_configuration: Option<String>,
-    pub mutating_configuration: Option<String>,
-    /// How long a certificate is valid, whole days.
-    pub validity: Duration,
+    /// How long a certificate is valid.
+    pub days: u32,
     /// How long a new CA is published before a certificate of it is served.
     pub bundle_settle: Duration,
 }

@@ -129,17 +129,17 @@ const WEBHOOKS: &[Flag] = &[
         "webhook-server-cert",
         "Secret of the certificate in the mode operator",
     ),
-    Flag::text("webhook-service", "", "Service of the webhooks; required in the mode operator"),
+    Flag::text("webhook-service", "", "Service of the webhooks; required in the mode operator and with configurations"),
     Flag::text("webhook-namespace", "", "namespace of that Service and Secret; empty: that of the own pod"),
     Flag::text(
         "webhook-validating-configuration",
         "",
-        "ValidatingWebhookConfiguration that gets the CA in the mode operator",
+        "ValidatingWebhookConfiguration whose bundle must accept the certificate; the mode operator writes it",
     ),
     Flag::text(
         "webhook-mutating-configuration",
         "",
-        "MutatingWebhookConfiguration that gets the CA in the mode operator",
+        "MutatingWebhookConfiguration, given together with the validating one",
     ),
     Flag::number("webhook-certificate-validity", "365", "days a certificate made here is valid, 1 to 36500"),
     Flag::duration(

@@ -173,19 +173,19 @@ fn webhooks_read_files_unless_the_operator_makes_the_certificate() {
 
     let webhooks = with(
         "--enable-webhooks --webhook-certificate-mode=operator --webhook-service=svc --webhook-namespace=ns \
-         --webhook-validating-configuration=v --webhook-certificate-validity=10 --webhook-bundle-settle=0s",
+         --webhook-validating-configuration=v --webhook-mutating-configuration=m \
+         --webhook-certificate-validity=10 --webhook-bundle-settle=0s",
     )
     .webhooks
     .unwrap();
+    assert_eq!((webhooks.service.as_deref(), webhooks.namespace.as_deref()), (Some("svc"), Some("ns")));
+    let registrations = Registrations { validating: "v".into(), mutating: "m".into() };
+    assert_eq!(webhooks.registrations, Some(registrations));
     assert_eq!(
         webhooks.certificate,
         CertificateSource::Operator(CertificateFlags {
             secret: "webhook-server-cert".into(),
-            service: "svc".into(),
-            namespace: Some("ns".into()),
-            validating_configuration: Some("v".into()),
-            mutating_configuration: None,
-            validity: Duration::from_secs(10 * 24 * 3600),
+            days: 10,
             bundle_settle: Duration::ZERO,
         })
     );
@@ -193,13 +193,21 @@ fn webhooks_read_files_unless_the_operator_makes_the_certificate() {
 
 #[test]
 fn webhook_settings_that_cannot_work_are_refused_when_webhooks_are_on() {
-    let operator = "--webhook-certificate-mode=operator --webhook-service=s";
+    let both = "--webhook-validating-configuration=v --webhook-mutating-configuration=m";
+    let operator = format!("--webhook-certificate-mode=operator --webhook-service=s {both}");
     for (wrong, named) in [
         ("--webhook-bind-address=0", "--webhook-bind-address"),
         ("--webhook-timeout=1s", "from 2 s to 30 s"),
         ("--webhook-timeout=31s", "from 2 s to 30 s"),
         ("--webhook-certificate-dir=", "--webhook-certificate-dir"),
         ("--webhook-certificate-mode=operator", "--webhook-service is required"),
+        (both, "--webhook-service is required with --webhook-validating-configuration"),
+        ("--webhook-validating-configuration=v", "--webhook-mutating-configuration is required"),
+        ("--webhook-mutating-configuration=m", "--webhook-validating-configuration is required"),
+        (
+            "--webhook-certificate-mode=operator --webhook-service=s",
+            "--webhook-validating-configuration is required with --webhook-certificate-mode=operator",
+        ),
         (&format!("{operator} --webhook-certificate-secret="), "--webhook-certificate-secret is required"),
         (&format!("{operator} --webhook-certificate-validity=0"), "--webhook-certificate-validity"),
         (&format!("{operator} --webhook-bundle-settle=-1s"), "--webhook-bundle-settle"),
