@@ -10,5 +10,6 @@ pub mod logging;
 pub mod metrics;
 pub mod optional_apis;
 pub mod process;
+pub mod self_signed;
 pub mod server;
 pub mod wiring;
