@@ -1,6 +1,6 @@
 //! The operator as a process: exit codes, leadership, the end.
 
-use std::process::Command;
+use std::{os::unix::ffi::OsStringExt, process::Command};
 
 use dynamo_testkit::{Operator, Plane, eventually, operator::REQUIRED};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -24,6 +24,8 @@ fn wrong_flags_end_with_their_exit_codes_and_a_reason() {
     assert_eq!(code, Some(1));
     assert!(text.contains("--planner-cluster-role-name is required"), "{text}");
     assert_eq!(exit_code(&["--help"]).0, Some(0));
+    let garbage = std::ffi::OsString::from_vec(b"--no\xffsense".to_vec());
+    assert_eq!(Command::new(PROGRAM).arg(garbage).output().unwrap().status.code(), Some(2));
     let mut args = REQUIRED.to_vec();
     args.push("--kubeconfig=/does/not/exist");
     let (code, text) = exit_code(&args);
