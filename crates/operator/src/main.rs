@@ -7,7 +7,9 @@ use dynamo_operator::{flags::Flags, logging, process};
 use tracing::error;
 
 fn main() -> ExitCode {
-    let flags = match Flags::parse(std::env::args().skip(1)) {
+    // A word that is no UTF-8 is a wrong value, not a panic.
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let flags = match Flags::parse(words) {
         Ok(flags) => flags,
         Err(exit) => {
             eprintln!("{exit}");

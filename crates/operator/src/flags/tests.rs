@@ -273,3 +273,20 @@ fn settings_for_later_are_kept_as_given() {
         refusal(&format!("{MINIMAL} --virtual-service-timeout=-1s")).contains("--virtual-service-timeout")
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_command_line_crashes_the_process(
+        words in proptest::collection::vec((0..200_usize, ".{0,12}|[0-9.]{1,22}[a-zµ]{0,2}|[a-z0-9.:/%@\\[\\]]{0,16}"), 0..12)
+    ) {
+        let names: Vec<&str> = table::GROUPS.iter().flat_map(|group| group.flags).map(|flag| flag.name).collect();
+        let line = words.iter().map(|(at, value)| match names.get(*at) {
+            Some(name) => format!("--{name}={value}"),
+            None => value.clone(),
+        });
+        let outcome = Flags::parse(MINIMAL.split(' ').map(ToOwned::to_owned).chain(line));
+        if let Err(exit) = outcome {
+            proptest::prop_assert!(!exit.to_string().is_empty());
+        }
+    }
+}
