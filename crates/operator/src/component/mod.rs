@@ -16,6 +16,7 @@ use dynamo_kubekit::{
     metrics::Run,
 };
 use dynamo_render::{
+    Facts,
     component::{MergeError, build_objects},
     validate,
 };
@@ -78,7 +79,7 @@ pub async fn reconcile(
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
-    let applied = match build_objects(&component, &ctx.config) {
+    let applied = match build_objects(&component, &ctx.config, &Facts::default()) {
         Ok(objects) => apply::apply(&ctx, &dcd, objects).await.map_err(Error::Apply),
         Err(error) => Err(Error::Render(error)),
     };
