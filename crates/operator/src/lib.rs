@@ -1,12 +1,16 @@
 //! The controllers of the platform and the process around them: flags, caches, leadership, probes and metrics.
 //! What the objects look like is decided in `dynamo-render`; how they are written, in `dynamo-kubekit`.
 
+pub mod accounts;
 pub mod component;
 pub mod context;
 mod failure;
 pub mod flags;
 pub mod graph;
 pub mod logging;
+pub mod mpi;
 pub mod process;
+pub mod registry;
+pub mod secrets;
 pub mod server;
 pub mod wiring;

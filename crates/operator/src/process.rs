@@ -63,7 +63,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     let client = client::build(config, api_metrics).map_err(Error::Client)?;
     let candidate =
         flags.leader_election.as_ref().map(|election| candidate(&client, election)).transpose()?;
-    info!(version = %flags.version, namespace = flags.restricted_namespace.as_deref().unwrap_or("all"), "starting");
+    info!(version = %flags.version, namespace = flags.wiring.namespace.as_deref().unwrap_or("all"), "starting");
 
     let ready = Readiness::default();
     let mut tasks = JoinSet::new();
@@ -73,7 +73,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     if let Some(address) = flags.metrics_address {
         tasks.spawn(server::metrics(address, Arc::new(registry)));
     }
-    let mut wiring = wiring::connect(&client, flags.restricted_namespace.as_deref());
+    let mut wiring = wiring::connect(&client, &flags.wiring);
     for feed in std::mem::take(&mut wiring.feeds) {
         tasks.spawn(async move {
             feed.await;

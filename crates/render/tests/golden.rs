@@ -106,7 +106,7 @@ fn every_example_renders_to_its_recorded_objects() {
 
 fn judge_case(case: &Path) -> Result<(), String> {
     let config = optional::<OperatorFile>(&case.join("operator.yaml"))?
-        .map_or_else(support::platform, |file| file.config());
+        .map_or_else(support::platform, OperatorFile::config);
     let facts = optional::<FactsFile>(&case.join("facts.yaml"))?.unwrap_or_default();
     let facts = Facts { pull_secrets: facts.pull_secrets, component_account: facts.component_account };
     let (objects, errors) = (case.join("objects.yaml"), case.join("errors.txt"));

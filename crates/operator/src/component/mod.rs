@@ -2,6 +2,7 @@
 //! Service each. Five steps: dereference, validate, render, apply, status.
 
 mod apply;
+mod dereference;
 mod status;
 
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use dynamo_kubekit::{
     metrics::Run,
 };
 use dynamo_render::{
-    Facts,
     component::{MergeError, build_objects},
     validate,
 };
@@ -79,7 +79,8 @@ pub async fn reconcile(
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
-    let applied = match build_objects(&component, &ctx.config, &Facts::default()) {
+    let facts = dereference::dereference(&ctx, &dcd);
+    let applied = match build_objects(&component, &ctx.config, &facts) {
         Ok(objects) => apply::apply(&ctx, &dcd, objects).await.map_err(Error::Apply),
         Err(error) => Err(Error::Render(error)),
     };

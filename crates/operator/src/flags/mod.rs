@@ -8,6 +8,8 @@ use dynamo_render::config::{DiscoveryBackend, IngressDefaults, OperatorConfig};
 
 use syntax::{Flag, Parsed, Spec};
 
+use crate::{accounts::Roles, mpi, wiring};
+
 /// Everything the command line says.
 #[derive(Debug, Clone)]
 pub struct Flags {
@@ -16,12 +18,11 @@ pub struct Flags {
     /// `None` disables the listener.
     pub probe_address: Option<String>,
     pub leader_election: Option<LeaderElection>,
-    /// The only namespace this operator works in; `None` is cluster-wide.
-    pub restricted_namespace: Option<String>,
     pub kubeconfig: Option<String>,
     pub version: semver::Version,
     pub log: LogFlags,
     pub render: OperatorConfig,
+    pub wiring: wiring::Settings,
 }
 
 /// Where replicas agree on one leader.
@@ -62,7 +63,6 @@ const WITHOUT_EFFECT: &[Spec] = &[
     Spec::duration("namespace-scope-lease-duration"),
     Spec::duration("namespace-scope-lease-renew-interval"),
     Spec::text("dgdr-profiling-cluster-role-name"),
-    Spec::text("epp-cluster-role-name"),
     Spec::boolean("checkpoint-enabled"),
     Spec::text("checkpoint-storage-type"),
     Spec::text("checkpoint-signal-host-path"),
@@ -98,6 +98,7 @@ const KNOWN: &[Spec] = &[
     Spec::text("mpi-run-ssh-secret-name"),
     Spec::text("mpi-run-ssh-secret-namespace"),
     Spec::text("planner-cluster-role-name"),
+    Spec::text("epp-cluster-role-name"),
     Spec::text("operator-version"),
     Spec::text("discovery-backend"),
     Spec::text("kubeconfig"),
@@ -135,11 +136,11 @@ impl Flags {
                 )));
             }
         };
-        for required in ["mpi-run-ssh-secret-name", "mpi-run-ssh-secret-namespace"] {
-            if text(required).is_none() {
-                return Err(Exit::Refused(format!("--{required} is required")));
-            }
-        }
+        let required = |name| text(name).ok_or_else(|| Exit::Refused(format!("--{name} is required")));
+        let key = mpi::Source {
+            name: required("mpi-run-ssh-secret-name")?,
+            namespace: required("mpi-run-ssh-secret-namespace")?,
+        };
         if parsed.boolean("enable-webhooks") == Some(true) {
             return Err(Exit::Refused(
                 "--enable-webhooks: admission webhooks are not in this version: leave the flag out"
@@ -166,7 +167,14 @@ impl Flags {
                     virtual_service_gateway: text("istio-virtual-service-gateway"),
                 },
             },
-            restricted_namespace,
+            wiring: wiring::Settings {
+                namespace: restricted_namespace,
+                roles: Roles {
+                    planner: text("planner-cluster-role-name"),
+                    epp: text("epp-cluster-role-name"),
+                },
+                key,
+            },
         })
     }
 }

@@ -19,8 +19,10 @@ use dynamo_render::{graph::build_objects, validate};
 use kube::runtime::controller::Action;
 
 use crate::{
+    accounts::GrantError,
     context::Context,
     failure::{Failure, RESYNC, is_reported, plan_retry},
+    mpi,
 };
 
 const CONTROLLER: &str = "dynamographdeployment";
@@ -28,6 +30,10 @@ const CONTROLLER: &str = "dynamographdeployment";
 /// Why a graph could not be reconciled, by the part that failed. The texts are those of `workload.md` section 12.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("failed to ensure {purpose} RBAC")]
+    Grant { purpose: &'static str, source: GrantError },
+    #[error("failed to replicate MPI secret")]
+    Key(#[source] mpi::Error),
     #[error("failed to reconcile K8s discovery resources")]
     Discovery(#[source] ApplyError),
     #[error("failed to reconcile Dynamo components deployments")]
@@ -47,6 +53,8 @@ impl Failure for Error {
             | Self::Components(cause)
             | Self::Status(cause)
             | Self::Finalizer(cause) => cause.class(),
+            Self::Grant { source, .. } => source.class(),
+            Self::Key(cause) => cause.class(),
             Self::NoOrchestrator => Class::Invalid,
         }
     }
@@ -57,6 +65,8 @@ impl Failure for Error {
             | Self::Components(cause)
             | Self::Status(cause)
             | Self::Finalizer(cause) => cause.category(),
+            Self::Grant { source, .. } => source.category(),
+            Self::Key(cause) => cause.category(),
             Self::NoOrchestrator => "no_orchestrator",
         }
     }

@@ -11,6 +11,11 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
 
 use crate::{config::OperatorConfig, facts::Facts, validate::ValidatedComponent};
 
+/// The account of planners.
+pub const PLANNER_ACCOUNT: &str = "planner-serviceaccount";
+/// The account of endpoint pickers.
+pub const EPP_ACCOUNT: &str = "epp-serviceaccount";
+
 /// The value of `componentType`. Any other text is accepted and gets base defaults only (`api.md` section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ComponentType {
@@ -51,8 +56,8 @@ impl ComponentType {
     #[must_use]
     pub fn account(self) -> Option<&'static str> {
         match self {
-            Self::Planner => Some("planner-serviceaccount"),
-            Self::Epp => Some("epp-serviceaccount"),
+            Self::Planner => Some(PLANNER_ACCOUNT),
+            Self::Epp => Some(EPP_ACCOUNT),
             _ => None,
         }
     }
