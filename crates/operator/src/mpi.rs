@@ -27,7 +27,7 @@ use crate::{
     wiring::Trigger,
 };
 
-/// Field manager of the reference's operator, whose copies carry no other mark.
+/// Field manager of the reference's operator, whose copies carry no mark.
 const REFERENCE: &str = "manager";
 
 /// Where the key is.
@@ -54,13 +54,12 @@ pub struct Key {
 
 impl From<Secret> for Key {
     fn from(secret: Secret) -> Self {
-        let marked = secret.metadata.annotations.iter().flatten().any(|(key, _)| key == LAST_APPLIED_HASH);
-        let by_reference = secret
-            .metadata
-            .managed_fields
-            .iter()
-            .flatten()
-            .any(|entry| entry.manager.as_deref() == Some(REFERENCE));
+        let meta = &secret.metadata;
+        let marked = meta.annotations.iter().flatten().any(|(key, _)| key == LAST_APPLIED_HASH);
+        // Other programs have that name, too, but they leave more on what they make.
+        let is_bare = meta.annotations.is_none() && meta.labels.is_none() && meta.owner_references.is_none();
+        let by_reference = is_bare
+            && meta.managed_fields.iter().flatten().any(|entry| entry.manager.as_deref() == Some(REFERENCE));
         Self {
             hash: hash_of(&secret),
             entries: secret.data.into_iter().flatten().map(|(name, _)| name).collect(),

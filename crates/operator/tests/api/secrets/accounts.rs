@@ -1,7 +1,9 @@
 //! Accounts: those that the operator hands out with their rights, and the one for pods that name none.
 
+use std::path::Path;
+
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
-use dynamo_testkit::{Operator, Plane, eventually};
+use dynamo_testkit::{Operator, Plane, eventually, shared};
 use k8s_openapi::api::{
     core::v1::ServiceAccount,
     rbac::v1::{ClusterRole, RoleBinding},
@@ -10,6 +12,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, PostParams},
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{generation, object, pods};
@@ -43,6 +46,32 @@ fn wanted(namespace: &str, account: &str, role: &str) -> Value {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
     })
+}
+
+/// What the reference's operator made for a graph of that record.
+fn recorded(folder: &Path, record: &str, kind: &str, name: &str) -> Value {
+    let text = std::fs::read_to_string(folder.join("parity/plain").join(record)).unwrap();
+    let documents = serde_yaml_ng::Deserializer::from_str(&text);
+    let mut objects = documents.map(|document| Value::deserialize(document).unwrap());
+    objects.find(|object| object["kind"] == kind && object["metadata"]["name"] == name).unwrap()
+}
+
+#[test]
+fn accounts_and_bindings_are_those_of_the_reference() {
+    let Some(folder) = shared::folder("comparison with the recorded accounts of the reference") else {
+        return;
+    };
+    for (record, account, role) in [
+        ("examples-backends-vllm-deploy-agg.yaml", PLANNER, "planner"),
+        ("recipes-llama-3-70b-vllm-agg-gaie-deploy.yaml", "epp-serviceaccount", "epp"),
+    ] {
+        let wanted = wanted("NS", account, role);
+        let binding = recorded(&folder, record, "RoleBinding", &format!("{account}-binding"));
+        assert_eq!(essence(&object(binding)), wanted);
+        let account = recorded(&folder, record, "ServiceAccount", account);
+        assert_eq!(account["metadata"]["labels"], wanted["labels"]);
+        assert_eq!(account["metadata"]["ownerReferences"], Value::Null);
+    }
 }
 
 async fn has_rights(client: &Client, namespace: &str, account: &str, role: &str) {

@@ -1,7 +1,7 @@
 //! The SSH key of MPI launchers: where it is copied, what it follows, what it leaves alone.
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
-use dynamo_testkit::{Operator, Plane, eventually};
+use dynamo_testkit::{Operator, Plane, audit, eventually};
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::{
     Api, Client, ResourceExt,
@@ -148,4 +148,11 @@ async fn a_restricted_operator_makes_no_accounts_and_copies_the_key_from_outside
     let accounts = names::<ServiceAccount>(&client, &ns).await;
     assert!(!accounts.iter().any(|name| name == "planner-serviceaccount"), "{accounts:?}");
     assert_eq!(names::<Secret>(&client, &outside).await, [""; 0]);
+    // It has rights in its namespace, and to that one Secret.
+    let reads = audit::reads(&plane.audit_log());
+    let beyond: Vec<&String> = reads
+        .iter()
+        .filter(|line| !line.contains(&format!(" {ns}/")) && !line.contains(&format!(" {HOME}/{NAME} ")))
+        .collect();
+    assert_eq!(beyond, [""; 0]);
 }
