@@ -116,8 +116,11 @@ async fn a_restart_takes_no_pull_secret_away_and_writes_nothing() {
     let client = plane.client().await;
     let mut operator = Operator::start(PROGRAM, &plane, &[]);
     let ns = plane.namespace(&client).await;
-    for at in 0..50 {
-        add(&client, &ns, &format!("other-{at}"), &for_host(&format!("registry-{at}.example"))).await;
+    // So much to read that every other watch is done long before.
+    let mut large = for_host("elsewhere.example");
+    large["auths"]["https://elsewhere.example/v2/"]["auth"] = "a".repeat(500_000).into();
+    for at in 0..20 {
+        add(&client, &ns, &format!("large-{at}"), &large).await;
     }
     add(&client, &ns, "known", &for_host(HOST)).await;
     for at in 0..5 {
