@@ -8,7 +8,7 @@ use http::{Method, Request, Response};
 use kube::{Client, Config, client::Body, client::ClientBuilder};
 use tower::{BoxError, Layer, Service};
 
-use crate::metrics::ApiMetrics;
+use crate::metrics::{ApiMetrics, Sent};
 
 /// How long the API server may take until the headers of an answer.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
@@ -21,7 +21,8 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 pub fn build(mut config: Config, metrics: Arc<ApiMetrics>) -> Result<Client, kube::Error> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Bounded { metrics }).build())
+    let host = config.cluster_url.authority().map_or("", |authority| authority.as_str()).into();
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Bounded { metrics, host }).build())
 }
 
 /// The messages of an error and its causes, joined by `: `, without repeating a cause that its parent already shows.
@@ -62,13 +63,15 @@ fn answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 #[derive(Clone)]
 struct Bounded {
     metrics: Arc<ApiMetrics>,
+    /// Of the API server: requests do not carry it yet where they are counted.
+    host: Arc<str>,
 }
 
 impl<S> Layer<S> for Bounded {
     type Service = BoundedService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BoundedService { inner, metrics: Arc::clone(&self.metrics) }
+        BoundedService { inner, metrics: Arc::clone(&self.metrics), host: Arc::clone(&self.host) }
     }
 }
 
@@ -76,6 +79,7 @@ impl<S> Layer<S> for Bounded {
 struct BoundedService<S> {
     inner: S,
     metrics: Arc<ApiMetrics>,
+    host: Arc<str>,
 }
 
 impl<S, B> Service<Request<Body>> for BoundedService<S>
@@ -96,6 +100,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let metrics = Arc::clone(&self.metrics);
         let (verb, resource) = classify(request.method(), request.uri());
+        let sent = Sent { method: request.method().to_string(), host: self.host.to_string(), verb, resource };
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = match tokio::time::timeout(ANSWER_LIMIT, answer).await {
@@ -104,8 +109,8 @@ where
                     Err(format!("no answer from the API server within {} s", ANSWER_LIMIT.as_secs()).into())
                 }
             };
-            let code = answer.as_ref().map_or(0, |answer: &Response<B>| answer.status().as_u16());
-            metrics.count(verb, resource, code);
+            let code = answer.as_ref().ok().map(|answer: &Response<B>| answer.status().as_u16());
+            metrics.count(sent, code);
             answer
         })
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dynamo_kubekit::{apply::Class, client::chain, key_of, metrics::FailureLabels};
+use dynamo_kubekit::{apply::Class, client::chain, key_of};
 use kube::{Resource, runtime::controller::Action};
 use tracing::{debug, warn};
 
@@ -28,7 +28,7 @@ pub(crate) fn is_reported(counts: &FailureCounts, key: &(String, String), failur
     failure.class() == Class::Invalid || counts.count(key) + 1 >= PATIENCE
 }
 
-/// Counts a failure, tells the log and the metrics of it, and plans the next try.
+/// Counts a failure, tells the log and the metrics of the queue, and plans the next try.
 pub(crate) fn plan_retry<K: Resource>(
     ctx: &Context,
     counts: &FailureCounts,
@@ -37,13 +37,12 @@ pub(crate) fn plan_retry<K: Resource>(
     failure: &impl Failure,
 ) -> Action {
     let (namespace, name) = key_of(entry);
+    ctx.metrics.queue(controller).retried();
     let delay = counts.record((namespace.clone(), name.clone()));
     let error = chain(failure);
     if failure.class() == Class::Waiting {
         debug!(controller, %namespace, %name, reason = %error, "waits");
     } else {
-        let labels = FailureLabels { controller, category: failure.category() };
-        ctx.metrics.failures.get_or_create(&labels).inc();
         warn!(controller, %namespace, %name, %error, retry_in = ?delay, "not reconciled");
     }
     Action::requeue(delay)

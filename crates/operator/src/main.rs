@@ -3,10 +3,7 @@
 
 use std::process::ExitCode;
 
-use dynamo_operator::{
-    flags::{Exit, Flags},
-    logging, process,
-};
+use dynamo_operator::{flags::Flags, logging, process};
 use tracing::error;
 
 fn main() -> ExitCode {
@@ -14,11 +11,7 @@ fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(exit) => {
             eprintln!("{exit}");
-            return ExitCode::from(match exit {
-                Exit::Help(_) => 0,
-                Exit::Usage(_) => 2,
-                Exit::Refused(_) => 1,
-            });
+            return ExitCode::from(exit.code());
         }
     };
     logging::init(&flags.log);

@@ -23,20 +23,13 @@ use tracing::info;
 
 use crate::{
     context::{FIELD_MANAGER, failed},
+    flags::NamespacedName,
     secrets::Viewed,
     wiring::Trigger,
 };
 
 /// Field manager of the reference's operator, whose copies carry no mark.
 const REFERENCE: &str = "manager";
-
-/// Where the key is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    pub namespace: String,
-    /// Name of the source and of every copy.
-    pub name: String,
-}
 
 /// A Secret of that name, reduced to what tells whether it must be written.
 pub type KeySecret = Viewed<Key>;
@@ -121,7 +114,8 @@ pub fn is_needed(dgd: &DynamoGraphDeployment) -> bool {
 /// The source and its copies as the watches show them.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    source: Source,
+    /// Where the key is; every copy has its name.
+    source: NamespacedName,
     sources: Cache<KeySecret>,
     copies: Cache<KeySecret>,
 }
@@ -132,7 +126,7 @@ impl Keys {
     pub(crate) fn watch(
         client: &Client,
         namespace: Option<&str>,
-        source: &Source,
+        source: &NamespacedName,
         graphs: &Cache<DynamoGraphDeployment>,
         trigger: &Trigger<DynamoGraphDeployment>,
     ) -> (Self, Vec<Feed<KeySecret>>) {
@@ -244,7 +238,7 @@ impl Keys {
     }
 
     async fn read_source(&self, client: &Client) -> Result<Secret, Error> {
-        let Source { namespace, name } = self.source.clone();
+        let NamespacedName { namespace, name } = self.source.clone();
         let api = Api::<Secret>::namespaced(client.clone(), &namespace);
         api.get(&name).await.map_err(|source| Error::Source { namespace, name, source: Box::new(source) })
     }

@@ -63,17 +63,23 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     let client = client::build(config, api_metrics).map_err(Error::Client)?;
     let candidate =
         flags.leader_election.as_ref().map(|election| candidate(&client, election)).transpose()?;
-    info!(version = %flags.version, namespace = flags.wiring.namespace.as_deref().unwrap_or("all"), "starting");
+    info!(version = %flags.version, namespace = flags.restricted_namespace.as_deref().unwrap_or("all"), "starting");
 
     let ready = Readiness::default();
+    let caches_filled = ready.condition("caches", "the caches are not filled yet");
     let mut tasks = JoinSet::new();
     if let Some(address) = flags.probe_address {
-        tasks.spawn(server::probes(address, ready.clone()));
+        tasks.spawn(server::probes(address, ready));
     }
     if let Some(address) = flags.metrics_address {
         tasks.spawn(server::metrics(address, Arc::new(registry)));
     }
-    let mut wiring = wiring::connect(&client, &flags.wiring);
+    let settings = wiring::Settings {
+        namespace: flags.restricted_namespace,
+        roles: flags.roles,
+        key: flags.mpi_ssh_secret,
+    };
+    let mut wiring = wiring::connect(&client, &settings, &reconcile_metrics);
     for feed in std::mem::take(&mut wiring.feeds) {
         tasks.spawn(async move {
             feed.await;
@@ -91,7 +97,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
             }
             _ = stopped.wait_for(|stop| *stop) => return Ok(()),
         }
-        ready.set(true);
+        caches_filled.set(true);
         info!("caches filled");
         lead(candidate, wiring.controllers(context, stopping.clone()), stopping).await
     };

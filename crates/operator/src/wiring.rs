@@ -29,6 +29,7 @@ use dynamo_kubekit::{
     cache::{Cache, Change, Feed, Roster, parent_reference, reference},
     client::chain,
     key_of,
+    metrics::{self, ReconcileMetrics},
 };
 use futures::{
     FutureExt, Stream, StreamExt, TryFuture,
@@ -53,11 +54,12 @@ use tokio::sync::watch;
 use tracing::{debug, error};
 
 use crate::{
-    accounts::{self, Grants, Roles},
+    accounts::{self, Grants},
     component,
     context::{Caches, Context, FailureCounts},
+    flags::{NamespacedName, RoleNames},
     graph,
-    mpi::{self, Keys},
+    mpi::Keys,
     registry,
 };
 
@@ -71,22 +73,24 @@ type Queue<K> = UnboundedReceiver<ObjectRef<Roster<K>>>;
 pub(crate) struct Trigger<K: Object> {
     queue: UnboundedSender<ObjectRef<Roster<K>>>,
     open: Arc<AtomicBool>,
+    counted: metrics::Queue,
 }
 
 impl<K: Object> Clone for Trigger<K> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), open: Arc::clone(&self.open) }
+        Self { queue: self.queue.clone(), open: Arc::clone(&self.open), counted: self.counted.clone() }
     }
 }
 
 impl<K: Object> Trigger<K> {
-    fn new() -> (Self, Queue<K>) {
+    fn new(counted: metrics::Queue) -> (Self, Queue<K>) {
         let (queue, receiver) = unbounded();
-        (Self { queue, open: Arc::default() }, receiver)
+        (Self { queue, open: Arc::default(), counted }, receiver)
     }
 
     pub(crate) fn send(&self, target: ObjectRef<Roster<K>>) {
         if self.open.load(Ordering::Acquire) {
+            self.counted.added(target.namespace.as_deref().unwrap_or_default(), &target.name);
             // The other end is gone only while the process shuts down.
             let _ = self.queue.unbounded_send(target);
         }
@@ -126,16 +130,17 @@ pub struct Settings {
     /// The only namespace of a restricted operator.
     pub namespace: Option<String>,
     /// What a cluster-wide operator hands out; without effect in a restricted one.
-    pub roles: Roles,
-    pub key: mpi::Source,
+    pub roles: RoleNames,
+    /// The SSH key of MPI.
+    pub key: NamespacedName,
 }
 
 /// Sets up every watch.
 #[must_use]
-pub fn connect(client: &Client, settings: &Settings) -> Wiring {
+pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics) -> Wiring {
     let namespace = settings.namespace.as_deref();
-    let (graph_trigger, graphs) = Trigger::new();
-    let (component_trigger, components) = Trigger::new();
+    let (graph_trigger, graphs) = Trigger::new(metrics.queue(graph::CONTROLLER));
+    let (component_trigger, components) = Trigger::new(metrics.queue(component::CONTROLLER));
     let everything = watcher::Config::default();
     let of_graphs = everything.clone().labels(labels::GRAPH_NAME);
     let of_operator = everything.clone().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
@@ -213,7 +218,7 @@ impl Wiring {
         self.graph_trigger.open(&self.caches.graphs);
         self.component_trigger.open(&self.caches.components);
         let graphs = run(
-            "dynamographdeployment",
+            graph::CONTROLLER,
             self.caches.graphs.roster(),
             self.graphs,
             stop.clone(),
@@ -222,7 +227,7 @@ impl Wiring {
             graph::error_policy,
         );
         let components = run(
-            "dynamocomponentdeployment",
+            component::CONTROLLER,
             self.caches.components.roster(),
             self.components,
             stop,
@@ -343,12 +348,15 @@ async fn run<K, Reconciled>(
     };
     let queue = queue.map(Ok::<_, std::convert::Infallible>).take_until(stopped);
     let config = Config::default().concurrency(CONCURRENCY);
+    ctx.metrics.limit(name, CONCURRENCY);
+    let queued = ctx.metrics.queue(name);
     let outcomes = kube::runtime::applier(reconcile, policy, ctx, roster, queue, config);
-    drain(name, outcomes).await;
+    drain(name, queued, outcomes).await;
 }
 
 async fn drain<K, E, Q>(
     controller: &'static str,
+    queued: metrics::Queue,
     outcomes: impl Stream<Item = Result<(ObjectRef<Roster<K>>, Action), controller::Error<E, Q>>>,
 ) where
     K: Object,
@@ -360,7 +368,10 @@ async fn drain<K, E, Q>(
         match outcome {
             // Failed reconciles are reported by the error policy, objects that are gone by nobody.
             Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
-            Err(gone @ controller::Error::ObjectNotFound(_)) => debug!(controller, %gone, "skipped"),
+            Err(controller::Error::ObjectNotFound(gone)) => {
+                queued.dropped(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                debug!(controller, %gone, "skipped, it is gone");
+            }
             Err(other) => error!(controller, error = %chain(&other), "queue failed"),
         }
     }

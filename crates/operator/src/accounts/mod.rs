@@ -18,14 +18,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use grant::GrantError;
 
-use crate::wiring::Trigger;
-
-/// Names of the ClusterRoles to hand out; `None` where the flag is empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Roles {
-    pub planner: Option<String>,
-    pub epp: Option<String>,
-}
+use crate::{flags::RoleNames, wiring::Trigger};
 
 /// When an account is needed, and what it gets.
 #[derive(Debug)]
@@ -35,7 +28,7 @@ pub struct Purpose {
     pub account: &'static str,
     /// The flag that names the ClusterRole.
     flag: &'static str,
-    role: fn(&Roles) -> Option<&str>,
+    role: fn(&RoleNames) -> Option<&str>,
     is_needed: fn(&DynamoGraphDeployment) -> bool,
 }
 
@@ -53,7 +46,7 @@ pub static PURPOSES: [Purpose; 2] = [
         name: "EPP",
         account: EPP_ACCOUNT,
         flag: "epp-cluster-role-name",
-        role: |roles| roles.epp.as_deref(),
+        role: |roles| roles.endpoint_picker.as_deref(),
         is_needed: |dgd| dgd.spec.services.values().any(|spec| ComponentType::of(spec) == ComponentType::Epp),
     },
 ];
@@ -83,7 +76,7 @@ impl Grants {
     /// The watches of accounts for `roles`, with what they find.
     pub(crate) fn watch(
         client: &Client,
-        roles: &Roles,
+        roles: &RoleNames,
         bindings: &Cache<RoleBinding>,
         graphs: &Cache<DynamoGraphDeployment>,
         trigger: &Trigger<DynamoGraphDeployment>,

@@ -13,7 +13,6 @@ use dynamo_kubekit::{
     cache::Roster,
     client::chain,
     finalizer, key_of,
-    metrics::Run,
 };
 use dynamo_render::{graph::build_objects, validate};
 use kube::runtime::controller::Action;
@@ -22,10 +21,12 @@ use crate::{
     accounts::GrantError,
     context::Context,
     failure::{Failure, RESYNC, is_reported, plan_retry},
+    metrics::observe,
     mpi,
 };
 
-const CONTROLLER: &str = "dynamographdeployment";
+/// The kind: how this controller is named in metrics and log lines.
+pub(crate) const CONTROLLER: &str = "DynamoGraphDeployment";
 
 /// Why a graph could not be reconciled, by the part that failed. The texts are those of `workload.md` section 12.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +81,11 @@ pub async fn reconcile(
     entry: Arc<Roster<DynamoGraphDeployment>>,
     ctx: Arc<Context>,
 ) -> Result<Action, Error> {
-    let _run = Run::start(&ctx.metrics, CONTROLLER);
-    let (namespace, name) = key_of(&*entry);
+    observe(&ctx.metrics, CONTROLLER, key_of(&*entry), pass(&entry, &ctx)).await
+}
+
+async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Action, Error> {
+    let (namespace, name) = key_of(entry);
     let Some(dgd) = ctx.caches.graphs.get(&namespace, &name) else { return Ok(Action::await_change()) };
     if dgd.metadata.deletion_timestamp.is_some() {
         finalizer::release(&ctx.client, &*dgd, labels::FINALIZER).await.map_err(Error::Finalizer)?;
@@ -90,23 +94,23 @@ pub async fn reconcile(
     let graph = match validate::graph(&dgd, &ctx.config) {
         Ok(graph) => graph,
         Err(errors) => {
-            status::report(&ctx, &dgd, status::Outcome::Invalid(&errors)).await?;
+            status::report(ctx, &dgd, status::Outcome::Invalid(&errors)).await?;
             ctx.graph_failures.reset(&(namespace, name));
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
     let objects = build_objects(&graph, &ctx.config);
     let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
-    match apply::apply(&ctx, &dgd, objects, needs_orchestrator).await {
+    match apply::apply(ctx, &dgd, objects, needs_orchestrator).await {
         Ok(applied) => {
-            status::warn_of_ignored(&ctx, &dgd).await;
-            status::report(&ctx, &dgd, status::Outcome::Applied(&applied.components)).await?;
+            status::warn_of_ignored(ctx, &dgd).await;
+            status::report(ctx, &dgd, status::Outcome::Applied(&applied.components)).await?;
             ctx.graph_failures.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
             if is_reported(&ctx.graph_failures, &(namespace, name), &error) {
-                status::report(&ctx, &dgd, status::Outcome::Failed(&chain(&error))).await?;
+                status::report(ctx, &dgd, status::Outcome::Failed(&chain(&error))).await?;
             }
             Err(error)
         }

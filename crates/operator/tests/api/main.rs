@@ -4,6 +4,7 @@
 mod graphs;
 mod inputs;
 mod lifecycle;
+mod optional_apis;
 mod ownership;
 mod parity;
 mod process;

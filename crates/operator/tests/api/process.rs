@@ -68,7 +68,11 @@ async fn metrics_count_requests_and_reconciles() {
     make_ready(&client, &ns, "g").await;
     let text = operator.metrics();
     for line in [
-        r#"dynamo_operator_reconciles_total{controller="dynamographdeployment"}"#,
+        &format!(
+            r#"dynamo_operator_reconcile_total{{resource_type="DynamoGraphDeployment",namespace="{ns}",result="success"}}"#
+        ),
+        r#"controller_runtime_reconcile_total{controller="DynamoComponentDeployment",result="success"}"#,
+        r#"rest_client_requests_total{code="200",method="PATCH",host="127.0.0.1:"#,
         r#"dynamo_operator_applied_objects_total{kind="Deployment",outcome="created"} 2"#,
         r#"verb="patch",resource="dynamographdeployments/status",code="200""#,
     ] {
