@@ -5,7 +5,12 @@ use std::sync::Arc;
 
 use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
 use dynamo_kubekit::{
-    apply::Applier, backoff::Failures, cache::Cache, diff::content_hash, fence::refusal,
+    apply::{Applier, ApplyError},
+    backoff::Failures,
+    cache::Cache,
+    diff::content_hash,
+    fence::refusal,
+    key_of,
     metrics::ReconcileMetrics,
 };
 use dynamo_render::OperatorConfig;
@@ -24,12 +29,12 @@ use kube::{
 };
 use tracing::warn;
 
-use crate::{scope::Scope, wiring::Wiring};
+use crate::{accounts::Grants, mpi::Keys, registry::RegistrySecret, scope::Scope, wiring::Wiring};
 
 /// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
 pub const FIELD_MANAGER: &str = "dynamo-operator";
 
-/// One cache per watched kind.
+/// What the watches show.
 #[derive(Debug, Clone)]
 pub struct Caches {
     pub graphs: Cache<DynamoGraphDeployment>,
@@ -39,6 +44,11 @@ pub struct Caches {
     pub accounts: Cache<ServiceAccount>,
     pub roles: Cache<Role>,
     pub bindings: Cache<RoleBinding>,
+    pub registries: Cache<RegistrySecret>,
+    /// Accounts with the label for pods that name none.
+    pub pod_accounts: Cache<ServiceAccount>,
+    pub grants: Grants,
+    pub keys: Keys,
 }
 
 /// Failures in a row by namespace and name; the watch forgets them at the end of an object.
@@ -115,6 +125,16 @@ pub fn owner_of<K: Resource<DynamicType = ()>>(parent: &K) -> OwnerReference {
         controller: Some(true),
         block_owner_deletion: Some(true),
     }
+}
+
+/// The error of a request about `object`.
+pub(crate) fn failed<K: Resource<DynamicType = ()>>(
+    verb: &'static str,
+    object: &K,
+) -> impl FnOnce(kube::Error) -> ApplyError {
+    let kind = K::kind(&()).into_owned();
+    let (namespace, name) = key_of(object);
+    move |source| ApplyError::Api { verb, kind, namespace, name, source: Box::new(source) }
 }
 
 /// The present time to the second, the resolution of the API.

@@ -16,6 +16,7 @@ pub mod optional_apis;
 pub mod process;
 pub mod registry;
 pub mod scope;
+pub mod secrets;
 pub mod self_signed;
 pub mod server;
 pub mod webhook;

@@ -8,6 +8,10 @@
 //! | Deployment | its component | any change, status included, and its end |
 //! | Service | its component | any change and its end |
 //! | ServiceAccount, Role, RoleBinding | its graph | any change and its end |
+//! | accounts and bindings handed out | graphs of the namespace | the end; of a binding any change |
+//! | ServiceAccount for pods without one | components of the namespace | another one comes first |
+//! | registry Secret | components with an image of the host | a host comes or goes |
+//! | SSH key of MPI and its copies | graphs that need it | a copy that differs from its source |
 //!
 //! Nothing is reconciled here.
 
@@ -51,10 +55,14 @@ use tokio::sync::watch;
 use tracing::{debug, error};
 
 use crate::{
+    accounts::{self, Grants},
     component,
     context::{Caches, Context, FailureCounts},
     failure::RESYNC,
+    flags::{NamespacedName, RoleNames},
     graph,
+    mpi::Keys,
+    registry,
 };
 
 /// Reconciles of one controller that run at once.
@@ -64,7 +72,7 @@ type Queue<K> = UnboundedReceiver<ObjectRef<Roster<K>>>;
 
 /// Wakes a controller, once it runs: a replica that waits for leadership keeps no backlog, since the first thing a
 /// leader does is to look at every object.
-struct Trigger<K: Object> {
+pub(crate) struct Trigger<K: Object> {
     queue: UnboundedSender<ObjectRef<Roster<K>>>,
     open: Arc<AtomicBool>,
     counted: metrics::Queue,
@@ -82,7 +90,7 @@ impl<K: Object> Trigger<K> {
         (Self { queue, open: Arc::default(), counted }, receiver)
     }
 
-    fn send(&self, target: ObjectRef<Roster<K>>) {
+    pub(crate) fn send(&self, target: ObjectRef<Roster<K>>) {
         if self.open.load(Ordering::Acquire) {
             self.counted.added(target.namespace.as_deref().unwrap_or_default(), &target.name);
             // The other end is gone only while the process shuts down.
@@ -118,9 +126,21 @@ impl std::fmt::Debug for Wiring {
     }
 }
 
-/// Sets up every watch in `namespace`, or everywhere.
+/// What decides which watches there are.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The only namespace of a restricted operator.
+    pub namespace: Option<String>,
+    /// What a cluster-wide operator hands out; without effect in a restricted one.
+    pub roles: RoleNames,
+    /// The SSH key of MPI.
+    pub key: NamespacedName,
+}
+
+/// Sets up every watch.
 #[must_use]
-pub fn connect(client: &Client, namespace: Option<&str>, metrics: &ReconcileMetrics) -> Wiring {
+pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics) -> Wiring {
+    let namespace = settings.namespace.as_deref();
     let (graph_trigger, graphs) = Trigger::new(metrics.queue(graph::CONTROLLER));
     let (component_trigger, components) = Trigger::new(metrics.queue(component::CONTROLLER));
     let everything = watcher::Config::default();
@@ -144,6 +164,17 @@ pub fn connect(client: &Client, namespace: Option<&str>, metrics: &ReconcileMetr
     wake_parent(&mut role_feed, &graph_trigger);
     let mut binding_feed = feed::<RoleBinding>(client, namespace, &of_operator);
     wake_parent(&mut binding_feed, &graph_trigger);
+    let registry_feed = registry::watch(client, namespace, component_feed.cache(), component_trigger.clone());
+    let pod_account_feed =
+        accounts::fallback::watch(client, namespace, component_feed.cache(), component_trigger.clone());
+    let (grants, grant_feeds) = if namespace.is_none() {
+        accounts::wake_at_bindings(&mut binding_feed, graph_feed.cache(), graph_trigger.clone());
+        Grants::watch(client, &settings.roles, &binding_feed.cache(), &graph_feed.cache(), &graph_trigger)
+    } else {
+        <_>::default()
+    };
+    let (keys, key_feeds) =
+        Keys::watch(client, namespace, &settings.key, &graph_feed.cache(), &graph_trigger);
 
     Wiring {
         caches: Caches {
@@ -154,10 +185,14 @@ pub fn connect(client: &Client, namespace: Option<&str>, metrics: &ReconcileMetr
             accounts: account_feed.cache(),
             roles: role_feed.cache(),
             bindings: binding_feed.cache(),
+            registries: registry_feed.cache(),
+            pod_accounts: pod_account_feed.cache(),
+            grants,
+            keys,
         },
         graph_failures,
         component_failures,
-        feeds: vec![
+        feeds: [
             graph_feed.run().boxed(),
             component_feed.run().boxed(),
             deployment_feed.run().boxed(),
@@ -165,7 +200,13 @@ pub fn connect(client: &Client, namespace: Option<&str>, metrics: &ReconcileMetr
             account_feed.run().boxed(),
             role_feed.run().boxed(),
             binding_feed.run().boxed(),
-        ],
+            registry_feed.run().boxed(),
+            pod_account_feed.run().boxed(),
+        ]
+        .into_iter()
+        .chain(grant_feeds.into_iter().map(|feed| feed.run().boxed()))
+        .chain(key_feeds.into_iter().map(|feed| feed.run().boxed()))
+        .collect(),
         graph_trigger,
         graphs,
         component_trigger,
@@ -218,14 +259,30 @@ impl Caches {
     /// When a watch ended before.
     pub async fn wait_until_ready(&self) -> Result<(), kube::runtime::reflector::store::WriterDropped> {
         // Destructured so that a new cache cannot be forgotten here.
-        let Self { graphs, components, deployments, services, accounts, roles, bindings } = self;
+        let Self {
+            graphs,
+            components,
+            deployments,
+            services,
+            accounts,
+            roles,
+            bindings,
+            registries,
+            pod_accounts,
+            grants,
+            keys,
+        } = self;
         graphs.wait_until_ready().await?;
         components.wait_until_ready().await?;
         deployments.wait_until_ready().await?;
         services.wait_until_ready().await?;
         accounts.wait_until_ready().await?;
         roles.wait_until_ready().await?;
-        bindings.wait_until_ready().await
+        bindings.wait_until_ready().await?;
+        registries.wait_until_ready().await?;
+        pod_accounts.wait_until_ready().await?;
+        grants.wait_until_ready().await?;
+        keys.wait_until_ready().await
     }
 }
 

@@ -4,10 +4,12 @@
 pub mod backend;
 pub mod component;
 pub mod config;
+pub mod facts;
 pub mod graph;
 pub mod names;
 pub mod parts;
 pub mod validate;
 
 pub use config::OperatorConfig;
+pub use facts::Facts;
 pub use validate::{FieldError, FieldErrors};

@@ -21,9 +21,10 @@ pub struct Operator {
     metrics: String,
 }
 
-/// Flags without which the operator does not start.
-pub const REQUIRED: [&str; 4] = [
+/// Flags without which the operator does not start, and those that the chart passes with them.
+pub const REQUIRED: [&str; 5] = [
     "--planner-cluster-role-name=planner",
+    "--epp-cluster-role-name=epp",
     "--mpi-run-ssh-secret-name=mpi-run-ssh-key",
     "--mpi-run-ssh-secret-namespace=dynamo-system",
     "--natsAddr=nats://dynamo-platform-nats.dynamo-system.svc.cluster.local:4222",

@@ -67,6 +67,15 @@ impl Plane {
                 .run(&["wait", "--for=condition=Established", &format!("crd/{name}"), "--timeout=30s"])
                 .unwrap_or_else(|error| panic!("CRD {name}: {error}"));
         }
+        let roles = ["planner", "epp"].map(|name| {
+            format!(
+                "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: {name}}}}}"
+            )
+        });
+        control_plane
+            .kubectl()
+            .apply(&roles.join("\n---\n"))
+            .unwrap_or_else(|error| panic!("cluster roles that operators hand out: {error}"));
         Self { control_plane, namespaces: AtomicU32::new(0) }
     }
 

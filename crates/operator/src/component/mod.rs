@@ -2,6 +2,7 @@
 //! Service each. Five steps: dereference, validate, render, apply, status.
 
 mod apply;
+mod dereference;
 mod status;
 
 use std::sync::Arc;
@@ -82,7 +83,8 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
-    let applied = match build_objects(&component, &ctx.config) {
+    let facts = dereference::dereference(ctx, &dcd);
+    let applied = match build_objects(&component, &ctx.config, &facts) {
         Ok(objects) => apply::apply(ctx, &dcd, objects).await.map_err(Error::Apply),
         Err(error) => Err(Error::Render(error)),
     };

@@ -190,13 +190,11 @@ const INGRESS: &[Flag] = &[
 ];
 
 const SECURITY: &[Flag] = &[
-    Flag::text("planner-cluster-role-name", "", "ClusterRole of planners; required unless restricted")
-        .without_effect(),
+    Flag::text("planner-cluster-role-name", "", "ClusterRole of planners; required unless restricted"),
     Flag::text("dgdr-profiling-cluster-role-name", "", "ClusterRole of profiling jobs").without_effect(),
-    Flag::text("epp-cluster-role-name", "", "ClusterRole of endpoint pickers").without_effect(),
-    Flag::text("mpi-run-ssh-secret-name", "", "Secret with the SSH key of MPI launchers; required")
-        .without_effect(),
-    Flag::text("mpi-run-ssh-secret-namespace", "", "namespace of that Secret; required").without_effect(),
+    Flag::text("epp-cluster-role-name", "", "ClusterRole of endpoint pickers"),
+    Flag::text("mpi-run-ssh-secret-name", "", "Secret with the SSH key of MPI launchers; required"),
+    Flag::text("mpi-run-ssh-secret-namespace", "", "namespace of that Secret; required"),
 ];
 
 const ORCHESTRATORS: &[Flag] = &[Flag::duration(

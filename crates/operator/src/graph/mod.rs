@@ -18,9 +18,11 @@ use dynamo_render::{graph::build_objects, validate};
 use kube::runtime::controller::Action;
 
 use crate::{
+    accounts::GrantError,
     context::Context,
     failure::{Failure, RESYNC, is_reported, plan_retry},
     metrics::observe,
+    mpi,
 };
 
 /// The kind: how this controller is named in metrics and log lines.
@@ -29,6 +31,10 @@ pub(crate) const CONTROLLER: &str = "DynamoGraphDeployment";
 /// Why a graph could not be reconciled, by the part that failed. The texts are those of `workload.md` section 12.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("failed to ensure {purpose} RBAC")]
+    Grant { purpose: &'static str, source: GrantError },
+    #[error("failed to replicate MPI secret")]
+    Key(#[source] mpi::Error),
     #[error("failed to reconcile K8s discovery resources")]
     Discovery(#[source] ApplyError),
     #[error("failed to reconcile Dynamo components deployments")]
@@ -48,6 +54,8 @@ impl Failure for Error {
             | Self::Components(cause)
             | Self::Status(cause)
             | Self::Finalizer(cause) => cause.class(),
+            Self::Grant { source, .. } => source.class(),
+            Self::Key(cause) => cause.class(),
             Self::NoOrchestrator => Class::Invalid,
         }
     }
@@ -58,6 +66,8 @@ impl Failure for Error {
             | Self::Components(cause)
             | Self::Status(cause)
             | Self::Finalizer(cause) => cause.category(),
+            Self::Grant { source, .. } => source.category(),
+            Self::Key(cause) => cause.category(),
             Self::NoOrchestrator => "no_orchestrator",
         }
     }

@@ -90,7 +90,12 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     if let Some(address) = flags.metrics_address {
         tasks.spawn(server::metrics(address, Arc::new(registry)));
     }
-    let mut wiring = wiring::connect(&client, flags.restricted_namespace.as_deref(), &reconcile_metrics);
+    let settings = wiring::Settings {
+        namespace: flags.restricted_namespace,
+        roles: flags.roles,
+        key: flags.mpi_ssh_secret,
+    };
+    let mut wiring = wiring::connect(&client, &settings, &reconcile_metrics);
     for feed in std::mem::take(&mut wiring.feeds) {
         tasks.spawn(async move {
             feed.await;
