@@ -1,6 +1,7 @@
 //! The controllers of the platform and the process around them: flags, caches, leadership, probes and metrics.
 //! What the objects look like is decided in `dynamo-render`; how they are written, in `dynamo-kubekit`.
 
+pub mod certs;
 pub mod component;
 pub mod context;
 mod failure;
