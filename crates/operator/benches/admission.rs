@@ -121,7 +121,8 @@ async fn phase(
     let start = Instant::now();
     let shared = Arc::new((path.to_owned(), bodies.clone()));
     let senders = clients.into_iter().zip(0..).map(|(client, at)| {
-        let schedule = rate.map(|rate| (Duration::from_secs(1) / rate * at, Duration::from_secs(1) / rate * CONNECTIONS));
+        let schedule = rate
+            .map(|rate| (Duration::from_secs(1) / rate * at, Duration::from_secs(1) / rate * CONNECTIONS));
         tokio::spawn(sender(client, start, limit, schedule, Arc::clone(&shared)))
     });
     let mut figures = Figures { milliseconds: Vec::new(), elapsed: 0.0, refused: 0 };

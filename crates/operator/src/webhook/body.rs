@@ -17,7 +17,9 @@ const DISCARD_BYTES: usize = 32 << 20;
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    #[error("the body is longer than {0} bytes: a review of two objects that the API server accepts is shorter")]
+    #[error(
+        "the body is longer than {0} bytes: a review of two objects that the API server accepts is shorter"
+    )]
     TooLong(usize),
     #[error("other reviews fill the memory set aside for bodies: try again")]
     NoRoom,

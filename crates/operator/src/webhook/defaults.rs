@@ -47,7 +47,8 @@ mod tests {
     fn stamped(mut object: Value) -> Value {
         let raw = RawValue::from_string(object.to_string()).unwrap();
         if let Some(patch) = stamp(Some(&raw), "0.9.0").patch {
-            json_patch::patch(&mut object, &serde_json::from_str::<json_patch::Patch>(&patch).unwrap()).unwrap();
+            json_patch::patch(&mut object, &serde_json::from_str::<json_patch::Patch>(&patch).unwrap())
+                .unwrap();
         }
         object
     }
@@ -65,7 +66,8 @@ mod tests {
             assert_eq!(stamped(bare), whole);
         }
         let other = json!({"metadata": {"name": "g", "annotations": {"a/b~c": "d"}}});
-        let expected = json!({"metadata": {"name": "g", "annotations": {"a/b~c": "d", ORIGIN_VERSION: "0.9.0"}}});
+        let expected =
+            json!({"metadata": {"name": "g", "annotations": {"a/b~c": "d", ORIGIN_VERSION: "0.9.0"}}});
         assert_eq!(stamped(other), expected);
     }
 

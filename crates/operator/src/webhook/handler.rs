@@ -98,7 +98,9 @@ impl Refusal {
         match self {
             Self::Busy(_) | Self::Body(BodyError::NoRoom) => StatusCode::TOO_MANY_REQUESTS,
             Self::Body(BodyError::TooLong(_)) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(BodyError::Broken(_)) | Self::ContentType(_) | Self::Review(_) => StatusCode::BAD_REQUEST,
+            Self::Body(BodyError::Broken(_)) | Self::ContentType(_) | Self::Review(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::SlowVerdict => StatusCode::GATEWAY_TIMEOUT,
             Self::Defect => StatusCode::INTERNAL_SERVER_ERROR,
@@ -264,8 +266,8 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
 /// for the way back, so that it hears from us and does not just stop waiting.
 fn allowed_time(uri: &Uri, default: Duration) -> Duration {
     let pairs = uri.query().unwrap_or_default().split('&');
-    let named = pairs.filter_map(|pair| pair.strip_prefix("timeout=")?.strip_suffix('s')?.parse().ok());
-    match named.last() {
+    let mut named = pairs.filter_map(|pair| pair.strip_prefix("timeout=")?.strip_suffix('s')?.parse().ok());
+    match named.next_back() {
         Some(seconds @ 1..=30_u64) => {
             let whole = Duration::from_secs(seconds);
             (whole / 2).max(whole.saturating_sub(Duration::from_secs(1)))

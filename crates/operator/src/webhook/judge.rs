@@ -1,8 +1,10 @@
 //! From a question to a verdict: which objects are decoded, which rules are asked, how the verdict reads.
 //! Holds no rule of its own about fields; those are in `dynamo_render::validate`.
 
-use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
 use super::shim::{Judged, Policy, Requester, Verdict};
+use dynamo_api::v1alpha1::{
+    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest, DynamoModel,
+};
 use serde::{Deserialize, de::DeserializeOwned, de::IgnoredAny};
 use serde_json::value::RawValue;
 
@@ -23,7 +25,8 @@ const MESSAGE_LENGTH: usize = 16 << 10;
 /// A refusal when the question is about something else than the path serves.
 pub(super) fn mismatch(kind: Kind, request: &Request<'_>) -> Option<Answer> {
     let resource = &request.resource;
-    let is_resource = resource.group == GROUP && resource.version == VERSION && resource.resource == kind.resource();
+    let is_resource =
+        resource.group == GROUP && resource.version == VERSION && resource.resource == kind.resource();
     let asked = &request.kind;
     // A subresource may have a kind of its own, such as Scale.
     let is_kind = request.is_subresource()
@@ -47,8 +50,8 @@ pub(super) fn validate(kind: Kind, request: &Request<'_>, knowledge: &Knowledge)
     match kind {
         Kind::Graph => judge::<DynamoGraphDeployment>(request, knowledge),
         Kind::Component => judge::<DynamoComponentDeployment>(request, knowledge),
-        Kind::Model => Answer::default(),
-        Kind::Request => Answer::default(),
+        Kind::Model => judge::<DynamoModel>(request, knowledge),
+        Kind::Request => judge::<DynamoGraphDeploymentRequest>(request, knowledge),
     }
 }
 

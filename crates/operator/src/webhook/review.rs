@@ -189,14 +189,8 @@ impl Answer {
         });
         let patch = self.patch.as_ref().map(|patch| BASE64_STANDARD.encode(patch));
         let patch_type = patch.is_some().then_some("JSONPatch");
-        let body = Body {
-            uid,
-            allowed: status.is_none(),
-            status,
-            warnings: &self.warnings,
-            patch,
-            patch_type,
-        };
+        let body =
+            Body { uid, allowed: status.is_none(), status, warnings: &self.warnings, patch, patch_type };
         serde_json::to_vec(&Response { api_version: API_VERSION, kind: KIND, response: body }).map(Into::into)
     }
 }

@@ -96,7 +96,8 @@ impl Source {
     fn bent_review(&mut self, seed: usize) -> Vec<u8> {
         let mut review = self.seeds[seed].1.clone();
         for _ in 0..self.rng.random_range(1..4) {
-            let start = ["", "/request", "/request/object", "/request/object/spec", "/request/oldObject/metadata"];
+            let start =
+                ["", "/request", "/request/object", "/request/object/spec", "/request/oldObject/metadata"];
             let start = match self.rng.random_range(0..16) {
                 at @ 0..2 => start[at],
                 at => start[2 + at % 3],
@@ -158,7 +159,10 @@ impl Source {
             10 => json!([self.text(), null, 7]),
             11 => {
                 let depth = self.rng.random_range(1..200);
-                (0..depth).fold(Value::Null, |inner, at| if at % 2 == 0 { json!([inner]) } else { json!({"a": inner}) })
+                (0..depth).fold(
+                    Value::Null,
+                    |inner, at| if at % 2 == 0 { json!([inner]) } else { json!({"a": inner}) },
+                )
             }
             12 => json!("x".repeat(self.rng.random_range(0..400))),
             _ => json!(self.text()),
@@ -167,8 +171,22 @@ impl Source {
 
     fn text(&mut self) -> String {
         const TEXTS: [&str; 16] = [
-            "", " ", "\0", "\u{7f}\n", "ä", "\u{202e}x", "-1", "1e400", "9999999999999999999", "Ei", "1m", "NaN",
-            "A-Name_.", "nvidia.com/selector", "../../x", "system:serviceaccount:a:planner-serviceaccount",
+            "",
+            " ",
+            "\0",
+            "\u{7f}\n",
+            "ä",
+            "\u{202e}x",
+            "-1",
+            "1e400",
+            "9999999999999999999",
+            "Ei",
+            "1m",
+            "NaN",
+            "A-Name_.",
+            "nvidia.com/selector",
+            "../../x",
+            "system:serviceaccount:a:planner-serviceaccount",
         ];
         TEXTS[self.rng.random_range(0..TEXTS.len())].to_owned()
     }

@@ -146,7 +146,7 @@ async fn the_orderly_end_finishes_the_review_that_runs_and_takes_no_more() {
     let path = reviews::validating_path(reviews::GRAPH);
     assert_eq!(idle.post(&path, body.clone().into()).await.unwrap().status, 200);
     let mut client = Client::connect(server.address, &server.identity).await.unwrap();
-    let (pieces, answer) = client.begin(&path);
+    let (pieces, answer) = client.begin(&path, None);
     let answer = tokio::spawn(answer);
     pieces.send(head.to_owned().into()).await.unwrap();
     pieces.send("".into()).await.unwrap();

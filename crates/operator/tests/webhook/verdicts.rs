@@ -10,7 +10,7 @@ use axum::{
 };
 use dynamo_operator::webhook::Limits;
 
-use crate::support::{Served, knowledge, reviews};
+use crate::support::{OPERATOR, Served, knowledge, reviews};
 
 async fn post(router: &Router, path: &str, review: &Value) -> (u16, Value) {
     let request = Request::post(path)
@@ -73,7 +73,10 @@ async fn a_denial_lists_every_broken_rule_and_is_counted_by_its_class() {
     graph["spec"]["services"]["Frontend"]["ingress"] = json!({"enabled": true});
     let response = judge(&served, reviews::GRAPH, &reviews::create(&graph)).await;
     assert_eq!(response["allowed"], false);
-    assert_eq!((&response["status"]["code"], &response["status"]["reason"]), (&json!(403), &json!("Forbidden")));
+    assert_eq!(
+        (&response["status"]["code"], &response["status"]["reason"]),
+        (&json!(403), &json!("Forbidden"))
+    );
     let message = response["status"]["message"].as_str().unwrap();
     let lines: Vec<&str> = message.strip_prefix("validation failed: ").unwrap().lines().collect();
     assert_eq!(lines.len(), 2, "{message}");
@@ -149,6 +152,55 @@ async fn a_stored_object_that_cannot_be_read_does_not_keep_its_correction_out() 
     old["spec"]["services"] = json!([]);
     let review = reviews::update(&old, &reviews::object(reviews::GRAPH));
     assert_eq!(judge(&served(), reviews::GRAPH, &review).await["allowed"], true);
+}
+
+#[tokio::test]
+async fn replicas_of_an_adapter_are_changed_by_exactly_named_accounts_only() {
+    const PLANNER: &str = "system:serviceaccount:default:planner-serviceaccount";
+    let mut old = reviews::object(reviews::GRAPH);
+    old["spec"]["services"]["Decode"]["scalingAdapter"] = json!({"enabled": true});
+    old["spec"]["services"]["Decode"]["replicas"] = json!(1);
+    let mut new = old.clone();
+    new["spec"]["services"]["Decode"]["replicas"] = json!(2);
+    let served = served();
+    for trusted in [OPERATOR, PLANNER] {
+        let review = reviews::review("UPDATE", &new, &old, Some(trusted));
+        let response = judge(&served, reviews::GRAPH, &review).await;
+        assert_eq!(response["allowed"], true, "{trusted}: {response}");
+    }
+    let strangers = [
+        "",
+        "jane",
+        "dynamo-operator",
+        "planner-serviceaccount",
+        "system:serviceaccount:default:x-planner-serviceaccount",
+        "system:serviceaccount:default:planner-serviceaccount-x",
+        "system:serviceaccount:default:planner-serviceaccount:x",
+        "system:serviceaccount:default:planner-serviceaccount ",
+        " system:serviceaccount:default:planner-serviceaccount",
+        "system:serviceaccount:default:Planner-ServiceAccount",
+        "system:serviceaccount:default:planner-serviceaccount\n",
+        "system:serviceaccount:other:planner-serviceaccount",
+        "system:serviceaccount::planner-serviceaccount",
+        "system:serviceaccount:default/planner-serviceaccount",
+        "x:serviceaccount:default:planner-serviceaccount",
+        "system:node:default:planner-serviceaccount",
+        "system:serviceaccount:default:dynamo-operator",
+        "system:serviceaccount:dynamo-system:dynamo-operator-x",
+        "system:serviceaccount:dynamo-system:x-dynamo-operator",
+        "system:serviceaccount:dynamo-system:x-dynamo-operator-controller-manager",
+        "system:serviceaccount:dynamo-system:planner-serviceaccount",
+        "system:serviceaccount:dynamo-system",
+    ];
+    for user in strangers.into_iter().map(Some).chain([None]) {
+        let review = reviews::review("UPDATE", &new, &old, user);
+        let response = judge(&served, reviews::GRAPH, &review).await;
+        assert_eq!(response["allowed"], false, "{user:?}");
+        let message = response["status"]["message"].as_str().unwrap();
+        let words =
+            "spec.services[Decode].replicas cannot be modified directly when scaling adapter is enabled";
+        assert!(message.contains(words), "{message}");
+    }
 }
 
 #[tokio::test]

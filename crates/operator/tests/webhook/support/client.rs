@@ -84,30 +84,32 @@ impl Client {
 
     /// Sends a whole body.
     pub async fn post(&mut self, path: &str, body: Bytes) -> hyper::Result<Answer> {
-        answer(self.send(path, Full::new(body).boxed()).await?).await
+        answer(self.send(path, None, Full::new(body).boxed()).await?).await
     }
 
-    /// Sends a body that arrives piece by piece from the sender that comes with it.
+    /// Sends a body that arrives piece by piece from the sender that comes with it, its length announced or not.
     pub fn begin(
         &mut self,
         path: &str,
+        length: Option<usize>,
     ) -> (mpsc::Sender<Bytes>, impl Future<Output = hyper::Result<Answer>> + use<>) {
         let (pieces, received) = mpsc::channel(1);
-        let sent = self.send(path, Pieces(received).boxed());
+        let sent = self.send(path, length, Pieces(received).boxed());
         (pieces, async move { answer(sent.await?).await })
     }
 
     fn send(
         &mut self,
         path: &str,
+        length: Option<usize>,
         body: Body,
     ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
-        let request = Request::post(path)
-            .header("host", HOST)
-            .header("content-type", "application/json")
-            .body(body)
-            .expect("request");
-        self.0.send_request(request)
+        let request = Request::post(path).header("host", HOST).header("content-type", "application/json");
+        let request = match length {
+            Some(length) => request.header("content-length", length),
+            None => request,
+        };
+        self.0.send_request(request.body(body).expect("request"))
     }
 }
 
