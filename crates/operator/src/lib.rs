@@ -10,4 +10,5 @@ pub mod graph;
 pub mod logging;
 pub mod process;
 pub mod server;
+pub mod webhook;
 pub mod wiring;

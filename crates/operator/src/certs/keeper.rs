@@ -145,7 +145,8 @@ impl Keeper {
             let Some(step) = self.look() else { return Instant::now() + CHECK };
             let now = Instant::now();
             if let Some((last, at)) = self.made
-                && makes_keys(&step) == Some(last)
+                && makes_keys(&step)
+                && step.label() == Some(last)
                 && now < at + self.settings.settle
             {
                 return at + self.settings.settle;
@@ -212,17 +213,35 @@ impl Keeper {
         };
         let stored = secret.as_ref().map(Stored::read);
         if let Step::Publish(which) = *step {
-            let (Some(stored), Some(configuration)) = (&stored, published.get(which)) else { return Ok(()) };
-            let name = self.settings.configurations.name(which);
-            let written = publish(&self.client, which, name, configuration, &stored.wanted()).await?;
-            self.registered.note(which, Some(written));
-            return Ok(());
+            return self.publish(which).await;
         }
         let change = rotation::change(step, stored.as_ref(), published, Timestamp::now(), &self.policy)?;
         let Some(change) = change else { return Ok(()) };
         let Settings { namespace, secret: name, .. } = &self.settings;
         let written = write_secret(&self.client, namespace, name, secret.as_ref(), &change).await?;
         self.note_secret(Some(written));
+        Ok(())
+    }
+
+    /// Publishes into the form of the configuration that was seen, if the Secret is still the one that was seen. The
+    /// watch of the Secret may lag behind that of the configuration: without this look a replica could put an older
+    /// bundle over a newer one.
+    async fn publish(&mut self, which: Which) -> Result<(), Error> {
+        let Settings { namespace, secret: name, configurations, .. } = &self.settings;
+        let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
+        let fail = |source| Error::Api { what: format!("read Secret {namespace}/{name}"), source };
+        let current = api.get_opt(name).await.map_err(fail)?;
+        if current.as_ref().map(version_of) != self.secret.as_ref().and_then(Option::as_ref).map(version_of) {
+            self.secret = Some(current);
+            return Ok(());
+        }
+        let (Some(secret), Some(published)) = (current, self.registered.published()) else { return Ok(()) };
+        let Some(configuration) = published.get(which) else { return Ok(()) };
+        let (wanted, name) = (Stored::read(&secret).wanted(), configurations.name(which));
+        let written = publish(&self.client, which, name, configuration, &wanted).await?;
+        self.registered.note(which, Some(written));
+        self.serving.metrics().step("publish");
+        info!(kind = which.kind(), %name, "published the bundle: it was not that of the Secret");
         Ok(())
     }
 
@@ -233,8 +252,8 @@ impl Keeper {
         if let Some(label) = step.label() {
             self.serving.metrics().step(label);
         }
-        if let Some(kind) = makes_keys(step) {
-            self.made = Some((kind, Instant::now()));
+        if makes_keys(step) {
+            self.made = step.label().map(|label| (label, Instant::now()));
         }
         let (namespace, secret) = (&self.settings.namespace, &self.settings.secret);
         match step {
@@ -244,15 +263,11 @@ impl Keeper {
             Step::StoreNext { why } => {
                 info!(%namespace, %secret, %why, "stored a new authority beside the present")
             }
-            Step::Publish(which) => {
-                let name = self.settings.configurations.name(*which);
-                info!(kind = which.kind(), %name, "published the bundle: it was not that of the Secret");
-            }
             Step::IssueLeaf { by, why } => info!(%namespace, %secret, ?by, %why, "made a new certificate"),
             Step::DropOld => {
                 info!(%namespace, %secret, "dropped authorities that no living certificate needs")
             }
-            Step::Settle | Step::Rest => {}
+            Step::Publish(_) | Step::Settle | Step::Rest => {}
         }
     }
 
@@ -273,12 +288,8 @@ impl Keeper {
     }
 }
 
-/// The kind of step, for steps that make keys.
-fn makes_keys(step: &Step) -> Option<&'static str> {
-    match step {
-        Step::Bootstrap | Step::StoreNext { .. } | Step::IssueLeaf { .. } => step.label(),
-        Step::Publish(_) | Step::DropOld | Step::Settle | Step::Rest => None,
-    }
+fn makes_keys(step: &Step) -> bool {
+    matches!(step, Step::Bootstrap | Step::StoreNext { .. } | Step::IssueLeaf { .. })
 }
 
 fn warn_of_unknown_request(complaint: &mut Complaint, secret: Option<&Secret>) {

@@ -68,16 +68,15 @@ pub enum Step {
 }
 
 impl Step {
-    /// The label of the step in metrics, for steps that write.
+    /// The label of the step in metrics, for steps that write the Secret.
     #[must_use]
     pub fn label(&self) -> Option<&'static str> {
         match self {
             Self::Bootstrap => Some("bootstrap"),
             Self::StoreNext { .. } => Some("store_next_ca"),
-            Self::Publish(_) => Some("publish"),
             Self::IssueLeaf { .. } => Some("issue_leaf"),
             Self::DropOld => Some("drop_old_ca"),
-            Self::Settle | Self::Rest => None,
+            Self::Publish(_) | Self::Settle | Self::Rest => None,
         }
     }
 }
