@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
+use dynamo_api::v1alpha1::{
+    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+    DynamoGraphDeploymentScalingAdapter, DynamoModel,
+};
 use dynamo_kubekit::{
     apply::{Applier, ApplyError},
     backoff::Failures,
@@ -27,9 +30,13 @@ use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use tokio::sync::watch;
 use tracing::warn;
 
-use crate::{accounts::Grants, mpi::Keys, registry::RegistrySecret, scope::Scope, wiring::Wiring};
+use crate::{
+    accounts::Grants, mpi::Keys, optional_apis::OptionalApis, registry::RegistrySecret, scope::Scope,
+    wiring::Wiring,
+};
 
 /// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
 pub const FIELD_MANAGER: &str = "dynamo-operator";
@@ -49,6 +56,17 @@ pub struct Caches {
     pub pod_accounts: Cache<ServiceAccount>,
     pub grants: Grants,
     pub keys: Keys,
+    /// These three are only counted.
+    pub requests: Cache<DynamoGraphDeploymentRequest>,
+    pub adapters: Cache<DynamoGraphDeploymentScalingAdapter>,
+    pub models: Cache<DynamoModel>,
+}
+
+/// What is known beside the objects.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    pub scope: Scope,
+    pub apis: watch::Receiver<OptionalApis>,
 }
 
 /// Failures in a row by namespace and name; the watch forgets them at the end of an object.
@@ -62,6 +80,7 @@ pub struct Context {
     pub config: OperatorConfig,
     pub metrics: ReconcileMetrics,
     pub scope: Scope,
+    pub apis: watch::Receiver<OptionalApis>,
     pub graph_failures: FailureCounts,
     pub component_failures: FailureCounts,
     recorder: Recorder,
@@ -81,8 +100,9 @@ impl Context {
         wiring: &Wiring,
         config: OperatorConfig,
         metrics: ReconcileMetrics,
-        scope: Scope,
+        sources: Sources,
     ) -> Self {
+        let Sources { scope, apis } = sources;
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         Self {
             applier: Applier::new(client.clone(), FIELD_MANAGER, metrics.clone()),
@@ -92,6 +112,7 @@ impl Context {
             config,
             metrics,
             scope,
+            apis,
             graph_failures: Arc::clone(&wiring.graph_failures),
             component_failures: Arc::clone(&wiring.component_failures),
         }

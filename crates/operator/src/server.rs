@@ -2,6 +2,7 @@
 //! They answer from memory and never ask the API server.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -16,7 +17,8 @@ pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, State>>>);
 
 #[derive(Debug)]
 struct State {
-    holds: bool,
+    /// What is the matter; `None` while the condition holds.
+    trouble: Option<Cow<'static, str>>,
     missing: &'static str,
 }
 
@@ -24,7 +26,7 @@ impl Readiness {
     /// Adds a condition that does not hold yet. `missing` says what is the matter as long as it does not.
     #[must_use]
     pub fn condition(&self, name: &'static str, missing: &'static str) -> Condition {
-        self.lock().insert(name, State { holds: false, missing });
+        self.lock().insert(name, State { trouble: Some(missing.into()), missing });
         Condition { name, readiness: self.clone() }
     }
 
@@ -35,8 +37,8 @@ impl Readiness {
         if conditions.is_empty() {
             return vec!["starting".to_owned()];
         }
-        let missing = conditions.iter().filter(|(_, state)| !state.holds);
-        missing.map(|(name, state)| format!("{name}: {}", state.missing)).collect()
+        let missing = conditions.iter().filter_map(|(name, state)| Some((name, state.trouble.as_ref()?)));
+        missing.map(|(name, trouble)| format!("{name}: {trouble}")).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, State>> {
@@ -54,7 +56,14 @@ pub struct Condition {
 impl Condition {
     pub fn set(&self, holds: bool) {
         if let Some(state) = self.readiness.lock().get_mut(self.name) {
-            state.holds = holds;
+            state.trouble = (!holds).then_some(state.missing.into());
+        }
+    }
+
+    /// Says what is the matter, in words of the moment; `None` when the condition holds.
+    pub fn report(&self, trouble: Option<String>) {
+        if let Some(state) = self.readiness.lock().get_mut(self.name) {
+            state.trouble = trouble.map(Cow::Owned);
         }
     }
 }

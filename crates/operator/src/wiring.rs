@@ -11,6 +11,7 @@
 //! | accounts and bindings handed out | graphs of the namespace | the end; of a binding any change |
 //! | ServiceAccount for pods without one | components of the namespace | another one comes first |
 //! | registry Secret | components with an image of the host | a host comes or goes |
+//! | requests, adapters, models | nothing: they are counted | |
 //! | SSH key of MPI and its copies | graphs that need it | a copy that differs from its source |
 //!
 //! Nothing is reconciled here.
@@ -22,7 +23,10 @@ use std::sync::{
 
 use dynamo_api::{
     labels,
-    v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment},
+    v1alpha1::{
+        DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+        DynamoGraphDeploymentScalingAdapter, DynamoModel,
+    },
 };
 use dynamo_kubekit::{
     Object,
@@ -64,9 +68,6 @@ use crate::{
     mpi::Keys,
     registry,
 };
-
-/// Reconciles of one controller that run at once.
-const CONCURRENCY: u16 = 8;
 
 type Queue<K> = UnboundedReceiver<ObjectRef<Roster<K>>>;
 
@@ -114,6 +115,7 @@ pub struct Wiring {
     pub component_failures: FailureCounts,
     /// One endless task per watch; the process must end when one of them does.
     pub feeds: Vec<BoxFuture<'static, ()>>,
+    concurrency: u16,
     graph_trigger: Trigger<DynamoGraphDeployment>,
     graphs: Queue<DynamoGraphDeployment>,
     component_trigger: Trigger<DynamoComponentDeployment>,
@@ -135,6 +137,8 @@ pub struct Settings {
     pub roles: RoleNames,
     /// The SSH key of MPI.
     pub key: NamespacedName,
+    /// Reconciles of one controller that run at once.
+    pub concurrency: u16,
 }
 
 /// Sets up every watch.
@@ -173,6 +177,9 @@ pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics)
     } else {
         <_>::default()
     };
+    let request_feed = feed::<DynamoGraphDeploymentRequest>(client, namespace, &everything);
+    let adapter_feed = feed::<DynamoGraphDeploymentScalingAdapter>(client, namespace, &everything);
+    let model_feed = feed::<DynamoModel>(client, namespace, &everything);
     let (keys, key_feeds) =
         Keys::watch(client, namespace, &settings.key, &graph_feed.cache(), &graph_trigger);
 
@@ -189,7 +196,11 @@ pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics)
             pod_accounts: pod_account_feed.cache(),
             grants,
             keys,
+            requests: request_feed.cache(),
+            adapters: adapter_feed.cache(),
+            models: model_feed.cache(),
         },
+        concurrency: settings.concurrency,
         graph_failures,
         component_failures,
         feeds: [
@@ -202,6 +213,9 @@ pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics)
             binding_feed.run().boxed(),
             registry_feed.run().boxed(),
             pod_account_feed.run().boxed(),
+            request_feed.run().boxed(),
+            adapter_feed.run().boxed(),
+            model_feed.run().boxed(),
         ]
         .into_iter()
         .chain(grant_feeds.into_iter().map(|feed| feed.run().boxed()))
@@ -215,9 +229,9 @@ pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics)
 }
 
 impl Wiring {
-    /// Wakes every object of a namespace that becomes ours.
+    /// Wakes every object of a namespace, or of all.
     #[must_use]
-    pub fn waker(&self) -> impl Fn(&str) + Send + use<> {
+    pub fn waker(&self) -> impl Fn(Option<&str>) + Send + use<> {
         let graphs = (self.caches.graphs.clone(), self.graph_trigger.clone());
         let components = (self.caches.components.clone(), self.component_trigger.clone());
         move |namespace| {
@@ -238,6 +252,7 @@ impl Wiring {
             ctx.clone(),
             |entry, ctx| graph::reconcile(entry, ctx).boxed(),
             graph::error_policy,
+            self.concurrency,
         );
         let components = run(
             component::CONTROLLER,
@@ -247,6 +262,7 @@ impl Wiring {
             ctx,
             |entry, ctx| component::reconcile(entry, ctx).boxed(),
             component::error_policy,
+            self.concurrency,
         );
         futures::future::join(graphs, components).await;
     }
@@ -271,6 +287,9 @@ impl Caches {
             pod_accounts,
             grants,
             keys,
+            requests,
+            adapters,
+            models,
         } = self;
         graphs.wait_until_ready().await?;
         components.wait_until_ready().await?;
@@ -282,7 +301,10 @@ impl Caches {
         registries.wait_until_ready().await?;
         pod_accounts.wait_until_ready().await?;
         grants.wait_until_ready().await?;
-        keys.wait_until_ready().await
+        keys.wait_until_ready().await?;
+        requests.wait_until_ready().await?;
+        adapters.wait_until_ready().await?;
+        models.wait_until_ready().await
     }
 }
 
@@ -303,9 +325,9 @@ fn wake_itself<K: Object>(feed: &mut Feed<K>, trigger: &Trigger<K>) {
     });
 }
 
-fn wake_all<K: Object>(cache: &Cache<K>, trigger: &Trigger<K>, namespace: &str) {
+fn wake_all<K: Object>(cache: &Cache<K>, trigger: &Trigger<K>, namespace: Option<&str>) {
     for object in cache.all() {
-        if object.meta().namespace.as_deref() == Some(namespace) {
+        if namespace.is_none() || object.meta().namespace.as_deref() == namespace {
             trigger.send(reference(&*object));
         }
     }
@@ -358,6 +380,7 @@ async fn run<K, E>(
     ctx: Arc<Context>,
     reconcile: impl Fn(Arc<Roster<K>>, Arc<Context>) -> BoxFuture<'static, Result<Action, E>>,
     policy: impl Fn(Arc<Roster<K>>, &E, Arc<Context>) -> Action,
+    concurrency: u16,
 ) where
     K: Object,
     E: std::error::Error + Send + 'static,
@@ -367,7 +390,7 @@ async fn run<K, E>(
         let _ = stop.wait_for(|stop| *stop).await;
     };
     let queue = queue.map(Ok::<_, std::convert::Infallible>).take_until(stopped);
-    let config = Config::default().concurrency(CONCURRENCY);
+    let config = Config::default().concurrency(concurrency);
     // Asked at each start, since what waits in the queue may have become somebody else's.
     let reconcile = move |entry: Arc<Roster<K>>, ctx: Arc<Context>| {
         if ctx.scope.passes_over(entry.metadata.namespace.as_deref().unwrap_or_default()) {
@@ -375,7 +398,7 @@ async fn run<K, E>(
         }
         reconcile(entry, ctx)
     };
-    ctx.metrics.limit(name, CONCURRENCY);
+    ctx.metrics.limit(name, concurrency);
     let queued = ctx.metrics.queue(name);
     let outcomes = kube::runtime::applier(reconcile, policy, ctx, roster, queue, config);
     drain(name, queued, outcomes).await;

@@ -150,7 +150,7 @@ fn certificate(parsed: &Parsed) -> Result<CertificateFlags, Exit> {
     })
 }
 
-fn certificate_days(parsed: &Parsed) -> Result<u32, Exit> {
+pub(super) fn certificate_days(parsed: &Parsed) -> Result<u32, Exit> {
     let days = parsed.number("webhook-certificate-validity");
     if !(1..=36_500).contains(&days) {
         return Err(refused("webhook-certificate-validity", days, "must be from 1 to 36500 days"));

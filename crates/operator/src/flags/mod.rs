@@ -4,6 +4,7 @@
 mod checks;
 mod document;
 mod duration;
+mod job;
 mod settings;
 mod syntax;
 mod table;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use dynamo_render::config::{DiscoveryBackend, IngressDefaults, OperatorConfig};
 
 use checks::refused;
+pub use job::{Job, JobFlags};
 pub use document::reference;
 pub use settings::{
     BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
@@ -95,10 +97,7 @@ impl Flags {
     /// # Errors
     /// See [`Exit`]; the checks run in the order of `operator-process.md` section 2, those of ours after them.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, Exit> {
-        let parsed = syntax::parse(words).map_err(|error| match error {
-            syntax::Error::Help => Exit::Help(document::usage()),
-            error => Exit::Usage(format!("{error}\n{}", document::usage())),
-        })?;
+        let parsed = parse(words)?;
         // Whatever does not have the form of its flag comes before any check of what it means.
         let log = checks::log(&parsed)?;
         let trusted_service_accounts = checks::trusted_accounts(&parsed)?;
@@ -151,6 +150,13 @@ impl Flags {
             render,
         })
     }
+}
+
+fn parse(words: impl IntoIterator<Item = String>) -> Result<Parsed, Exit> {
+    syntax::parse(words).map_err(|error| match error {
+        syntax::Error::Help => Exit::Help(document::usage()),
+        error => Exit::Usage(format!("{error}\n{}", document::usage())),
+    })
 }
 
 fn render(parsed: &Parsed) -> Result<OperatorConfig, Exit> {

@@ -59,7 +59,7 @@ fn judge<K: Judged + DeserializeOwned>(request: &Request<'_>, knowledge: &Knowle
     let policy = Policy {
         config: &knowledge.config,
         restricted: knowledge.restricted,
-        inference_pools: *knowledge.inference_pools.borrow(),
+        inference_pools: (knowledge.inference_pools)(),
     };
     let verdict = match request.operation {
         Operation::Create => decode::<K>("object", request.object).map(|object| object.on_create(&policy)),

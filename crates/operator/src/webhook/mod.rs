@@ -13,7 +13,6 @@ mod shim;
 use std::{fmt, time::Duration};
 
 use dynamo_render::config::OperatorConfig;
-use tokio::sync::watch;
 
 pub use handler::router;
 pub use metrics::WebhookMetrics;
@@ -30,7 +29,7 @@ pub struct Knowledge {
     /// Whether a restricted operator owns the namespace; its objects are allowed here without a look.
     pub excluded: Box<dyn Fn(&str) -> bool + Send + Sync>,
     /// Whether the API of inference pools is there; `None` while nobody has looked.
-    pub inference_pools: watch::Receiver<Option<bool>>,
+    pub inference_pools: Box<dyn Fn() -> Option<bool> + Send + Sync>,
 }
 
 impl fmt::Debug for Knowledge {
