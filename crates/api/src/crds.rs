@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 
 use crate::{
     schema::{self, SchemaError},
-    v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment, DynamoWorkerMetadata},
+    v1alpha1::{
+        DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+        DynamoGraphDeploymentScalingAdapter, DynamoModel, DynamoWorkerMetadata,
+    },
 };
 
 /// A CustomResourceDefinition that could not be built. Only a change of our own types can cause it.
@@ -87,8 +90,12 @@ impl Crd {
 /// When a definition cannot be built.
 pub fn all() -> Result<Vec<Crd>, CrdError> {
     Ok(vec![
+        build::<DynamoCheckpoint>(Origin::Operator)?,
         build::<DynamoComponentDeployment>(Origin::Operator)?,
+        build::<DynamoGraphDeploymentRequest>(Origin::Operator)?,
         build::<DynamoGraphDeployment>(Origin::Operator)?,
+        build::<DynamoGraphDeploymentScalingAdapter>(Origin::Operator)?,
+        build::<DynamoModel>(Origin::Operator)?,
         build::<DynamoWorkerMetadata>(Origin::Runtime)?,
     ])
 }

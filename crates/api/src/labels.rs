@@ -1,4 +1,4 @@
-//! Label and annotation keys, finalizers and fixed names of the API: one spelling each (`workload.md` sections 2, 7).
+//! Label and annotation keys, finalizers and fixed names of the API: one spelling each (`api.md` section 12).
 //! Constants only.
 
 pub const COMPONENT: &str = "nvidia.com/dynamo-component";
@@ -11,6 +11,21 @@ pub const SELECTOR: &str = "nvidia.com/selector";
 pub const METRICS_ENABLED: &str = "nvidia.com/metrics-enabled";
 pub const DISCOVERY_BACKEND: &str = "nvidia.com/dynamo-discovery-backend";
 pub const DISCOVERY_ENABLED: &str = "nvidia.com/dynamo-discovery-enabled";
+
+/// On what the operator makes for models and requests; the value is [`OPERATOR`].
+pub const PRODUCT_MANAGED_BY: &str = "nvidia.com/managed-by";
+/// Name of the DynamoGraphDeploymentRequest that an object was made for.
+pub const REQUEST_NAME: &str = "dgdr.nvidia.com/name";
+/// Namespace of the DynamoGraphDeploymentRequest that an object was made for.
+pub const REQUEST_NAMESPACE: &str = "dgdr.nvidia.com/namespace";
+/// On a profiling Job: the name of its request.
+pub const JOB_REQUEST: &str = "dgdr";
+/// On a profiling Job: which profiler it runs.
+pub const JOB_APP: &str = "app";
+/// On pods that make a checkpoint; the value is `true`.
+pub const CHECKPOINT_SOURCE: &str = "nvidia.com/checkpoint-source";
+pub const CHECKPOINT_HASH: &str = "nvidia.com/checkpoint-hash";
+pub const CHECKPOINT_NAME: &str = "nvidia.com/checkpoint-name";
 
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const APP_COMPONENT: &str = "app.kubernetes.io/component";
@@ -29,7 +44,10 @@ pub mod annotations {
     pub const DEPLOYMENT_STRATEGY: &str = "nvidia.com/deployment-strategy";
     pub const MAX_SURGE: &str = "nvidia.com/deployment-rolling-update-max-surge";
     pub const MAX_UNAVAILABLE: &str = "nvidia.com/deployment-rolling-update-max-unavailable";
+    /// On a request: the ConfigMaps that the profiler wants beside the graph, as YAML documents.
+    pub const ADDITIONAL_RESOURCES: &str = "dgdr.nvidia.com/additional-resources";
 }
 
-/// The finalizer that the reference puts on graphs and components; ours only takes it off.
+/// The finalizer that the reference puts on graphs, components, requests and models. On a model it stands for adapters
+/// that are still loaded; on the others ours only takes it off.
 pub const FINALIZER: &str = "nvidia.com/finalizer";

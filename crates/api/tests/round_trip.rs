@@ -4,8 +4,12 @@
 
 mod support;
 
-use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoComponentDeploymentSpec, DynamoGraphDeployment};
+use dynamo_api::{
+    crds,
+    v1alpha1::{DynamoComponentDeployment, DynamoComponentDeploymentSpec, DynamoGraphDeployment},
+};
 use serde_json::{Value, json};
+use support::full;
 
 #[test]
 fn every_recorded_manifest_comes_back_as_it_was_written() {
@@ -40,157 +44,84 @@ fn a_service_of_every_recorded_manifest_fits_a_component_deployment() {
 }
 
 #[test]
-#[allow(clippy::too_many_lines, reason = "one object that names every field")]
+fn every_example_of_the_contract_comes_back_as_the_cluster_stores_it() {
+    let crds = crds::all().expect("definitions");
+    for mut example in support::examples() {
+        let crd = crds.iter().find(|crd| example["kind"] == *crd.kind).expect("the definition");
+        fill_defaults(crd.schema(), &mut example);
+        let written = support::rewritten(&example).unwrap_or_else(|error| panic!("{error}: {example:#}"));
+        assert_eq!(meaning(&written), meaning(&example));
+    }
+}
+
+#[test]
 fn an_object_with_every_field_of_our_own_comes_back_whole() {
-    let service = json!({
-        "annotations": { "a": "1" },
-        "labels": { "l": "1" },
-        "serviceName": "Worker",
-        "componentType": "worker",
-        "subComponentType": "decode",
-        "dynamoNamespace": "demo",
-        "globalDynamoNamespace": true,
-        "resources": {
-            "requests": { "cpu": "1", "memory": "1Gi", "gpu": "1", "gpuType": "gpu.intel.com/xe", "custom": { "rdma/ib": "8" } },
-            "limits": { "cpu": "1", "memory": "1Gi", "gpu": "1", "gpuType": "gpu.intel.com/xe", "custom": { "rdma/ib": "8" } },
-            "claims": [{ "name": "c", "request": "r" }],
-        },
-        "autoscaling": {
-            "enabled": true,
-            "minReplicas": 1,
-            "maxReplicas": 3,
-            "behavior": { "scaleUp": { "stabilizationWindowSeconds": 3 } },
-            "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Value", "value": 3 } } }],
-        },
-        "envs": [{ "name": "A", "value": "1" }],
-        "envFromSecret": "s",
-        "volumeMounts": [{ "name": "v", "mountPoint": "/v", "useAsCompilationCache": true }],
-        "ingress": {
-            "enabled": true,
-            "host": "h",
-            "useVirtualService": true,
-            "virtualServiceGateway": "g",
-            "hostPrefix": "p-",
-            "annotations": { "a": "1" },
-            "labels": { "l": "1" },
-            "tls": { "secretName": "t" },
-            "hostSuffix": "example.com",
-            "ingressControllerClassName": "nginx",
-        },
-        "modelRef": { "name": "m", "revision": "r" },
-        "sharedMemory": { "disabled": true, "size": "1Gi" },
-        "extraPodMetadata": { "annotations": { "a": "1" }, "labels": { "l": "1" } },
-        "extraPodSpec": {
-            "mainContainer": { "image": "i", "args": ["a"] },
-            "containers": [{ "name": "side", "image": "i" }],
-            "nodeSelector": { "n": "1" },
-        },
-        "livenessProbe": { "httpGet": { "path": "/live", "port": "system" } },
-        "readinessProbe": { "httpGet": { "path": "/health", "port": 8000 } },
-        "replicas": 2,
-        "multinode": { "nodeCount": 4 },
-        "scalingAdapter": { "enabled": true },
-        "eppConfig": {
-            "configMapRef": { "name": "c", "key": "k", "optional": true },
-            "config": {
-                "apiVersion": "v",
-                "kind": "EndpointPickerConfig",
-                "featureGates": ["f"],
-                "plugins": [{ "name": "n", "type": "t", "parameters": { "deep": [1] } }],
-                "saturationDetector": {
-                    "kvCacheUtilThreshold": 0.8,
-                    "metricsStalenessThreshold": "200ms",
-                    "queueDepthThreshold": 5,
-                },
-                "schedulingProfiles": [{ "name": "p", "plugins": [{ "pluginRef": "n", "weight": 2 }] }],
-                "keyOfANewerPicker": { "kept": true },
-            },
-        },
-        "checkpoint": {
-            "enabled": true,
-            "mode": "Manual",
-            "checkpointRef": "c",
-            "identity": {
-                "model": "m",
-                "backendFramework": "vllm",
-                "dynamoVersion": "0.9.0",
-                "tensorParallelSize": 2,
-                "pipelineParallelSize": 2,
-                "dtype": "bf16",
-                "maxModelLen": 4096,
-                "extraParameters": { "e": "1" },
-            },
-        },
-    });
-    let replicas = json!({
-        "componentKind": "Deployment",
-        "componentName": "d",
-        "replicas": 1,
-        "updatedReplicas": 1,
-        "readyReplicas": 1,
-        "availableReplicas": 1,
-    });
-    let condition = json!({
-        "type": "Ready",
-        "status": "True",
-        "reason": "R",
-        "message": "m",
-        "observedGeneration": 3,
-        "lastTransitionTime": "2026-02-11T10:00:00Z",
-    });
-    let graph = json!({
-        "apiVersion": "nvidia.com/v1alpha1",
-        "kind": "DynamoGraphDeployment",
-        "metadata": { "name": "g" },
-        "spec": {
-            "pvcs": [{ "name": "p", "create": true, "storageClass": "s", "size": "1Gi", "volumeAccessMode": "ReadWriteMany" }],
-            "services": { "Worker": service.clone() },
-            "envs": [{ "name": "A", "value": "1" }],
-            "backendFramework": "sglang",
-            "restart": { "id": "1", "strategy": { "type": "Parallel", "order": ["Worker"] } },
-        },
-        "status": {
-            "state": "pending",
-            "conditions": [condition.clone()],
-            "services": { "Worker": replicas.clone() },
-            "restart": { "observedID": "1", "phase": "Restarting", "inProgress": ["Worker"] },
-            "checkpoints": { "Worker": { "checkpointName": "c", "identityHash": "h", "ready": true } },
-        },
-    });
-    let mut component = json!({
-        "apiVersion": "nvidia.com/v1alpha1",
-        "kind": "DynamoComponentDeployment",
-        "metadata": { "name": "c" },
-        "spec": service,
-        "status": {
-            "observedGeneration": 1,
-            "conditions": [condition],
-            "podSelector": { "a": "b" },
-            "service": replicas,
-        },
-    });
-    component["spec"]["backendFramework"] = json!("trtllm");
-    component["spec"]["dynamoComponent"] = json!("c");
-
-    let read: DynamoGraphDeployment = serde_json::from_value(graph.clone()).expect("a graph");
-    assert_eq!(serde_json::to_value(&read).expect("JSON"), graph);
-    let read: DynamoComponentDeployment = serde_json::from_value(component.clone()).expect("a component");
-    assert_eq!(serde_json::to_value(&read).expect("JSON"), component);
-
-    let fields = |crd: &dynamo_api::crds::Crd, part: &str| -> Vec<String> {
-        crd.schema()["properties"][part]["properties"]
-            .as_object()
-            .expect("properties")
-            .keys()
-            .cloned()
-            .collect()
-    };
-    for (crd, object) in dynamo_api::crds::all().expect("definitions").iter().zip([&component, &graph]) {
+    let crds = crds::all().expect("definitions");
+    let objects = full::objects();
+    for crd in &crds {
+        let object =
+            objects.iter().find(|object| object["kind"] == *crd.kind).expect("an object of the kind");
+        assert_eq!(support::rewritten(object).expect("a typed object"), *object);
         for part in ["spec", "status"] {
-            for field in fields(crd, part) {
-                assert!(!object[part][&field].is_null(), "this test leaves out {} {part}.{field}", crd.kind);
+            let mut missing = Vec::new();
+            left_out(&crd.schema()["properties"][part], &object[part], part, &mut missing);
+            assert!(missing.is_empty(), "the object of kind {} leaves out {missing:?}", crd.kind);
+        }
+    }
+}
+
+/// The fields that a schema has and an object does not, but for those inside types of Kubernetes.
+fn left_out(schema: &Value, object: &Value, path: &str, missing: &mut Vec<String>) {
+    if CORE.iter().any(|name| path.ends_with(name)) {
+        return;
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        if object[name].is_null() {
+            missing.push(path);
+        } else {
+            left_out(property, &object[name], &path, missing);
+        }
+    }
+    if let Some(first) = object.as_array().and_then(|items| items.first()) {
+        left_out(&schema["items"], first, &format!("{path}[]"), missing);
+    }
+    if schema["additionalProperties"].is_object() {
+        for (key, value) in object.as_object().into_iter().flatten() {
+            left_out(&schema["additionalProperties"], value, &format!("{path}.{key}"), missing);
+        }
+    }
+}
+
+/// Fields whose type is one of Kubernetes.
+const CORE: &[&str] = &[
+    ".envs",
+    ".extraPodSpec",
+    ".livenessProbe",
+    ".readinessProbe",
+    ".behavior",
+    ".metrics",
+    ".podTemplateSpec",
+    ".profilingConfig.resources",
+    ".tolerations",
+];
+
+/// Fills in what the API server fills in when it stores an object.
+fn fill_defaults(schema: &Value, object: &mut Value) {
+    match object {
+        Value::Object(fields) => {
+            for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+                if let Some(default) = property.get("default") {
+                    fields.entry(name).or_insert_with(|| default.clone());
+                }
+            }
+            for (name, value) in fields {
+                let property = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+                fill_defaults(property, value);
             }
         }
+        Value::Array(items) => items.iter_mut().for_each(|item| fill_defaults(&schema["items"], item)),
+        _ => {}
     }
 }
 

@@ -5,9 +5,12 @@
 mod support;
 
 use dynamo_api::v1alpha1::{
-    BackendFramework, ComponentKind, DynamoComponentDeployment, DynamoGraphDeployment, DynamoWorkerMetadata,
-    RestartStrategyType, SharedSpec,
+    BackendFramework, CheckpointPhase, CheckpointStorageType, ComponentKind, DeploymentOverrides,
+    DynamoCheckpoint, DynamoCheckpointStatus, DynamoComponentDeployment, DynamoGraphDeployment,
+    DynamoGraphDeploymentRequest, DynamoGraphDeploymentScalingAdapter, DynamoModel, DynamoWorkerMetadata,
+    ModelType, RequestState, RestartStrategyType, SharedSpec,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 fn graph(spec: Value) -> DynamoGraphDeployment {
@@ -32,14 +35,74 @@ fn an_object_without_spec_or_with_a_null_one_loads_as_an_empty_one() {
         if let Some(spec) = spec {
             object["spec"] = spec;
         }
-        let graph: DynamoGraphDeployment = serde_json::from_value(object.clone()).expect("a graph");
-        assert_eq!(graph.spec, Default::default());
-        let component: DynamoComponentDeployment =
-            serde_json::from_value(object.clone()).expect("a component");
-        assert_eq!(component.spec, Default::default());
-        let worker: DynamoWorkerMetadata = serde_json::from_value(object).expect("worker metadata");
-        assert_eq!(worker.spec, Default::default());
+        assert_eq!(read::<DynamoGraphDeployment>(&object).spec, Default::default());
+        assert_eq!(read::<DynamoComponentDeployment>(&object).spec, Default::default());
+        assert_eq!(read::<DynamoGraphDeploymentRequest>(&object).spec, Default::default());
+        assert_eq!(read::<DynamoGraphDeploymentScalingAdapter>(&object).spec, Default::default());
+        assert_eq!(read::<DynamoModel>(&object).spec, Default::default());
+        assert_eq!(read::<DynamoCheckpoint>(&object).spec, Default::default());
+        assert_eq!(read::<DynamoWorkerMetadata>(&object).spec, Default::default());
     }
+}
+
+fn read<K: DeserializeOwned>(object: &Value) -> K {
+    serde_json::from_str(&object.to_string()).expect("a typed object")
+}
+
+#[test]
+fn an_adapter_without_spec_does_not_ask_for_zero_replicas() {
+    let adapter: DynamoGraphDeploymentScalingAdapter = read(&json!({ "metadata": {}, "spec": null }));
+    assert_eq!(adapter.spec.replicas, None);
+    let adapter: DynamoGraphDeploymentScalingAdapter =
+        read(&json!({ "metadata": {}, "spec": { "replicas": 0 } }));
+    assert_eq!(adapter.spec.replicas, Some(0));
+}
+
+#[test]
+fn zero_values_that_other_writers_leave_in_requests_models_and_checkpoints_read_as_unset() {
+    let request: DynamoGraphDeploymentRequest = read(&json!({
+        "metadata": { "creationTimestamp": null },
+        "spec": {
+            "model": "m",
+            "backend": "vllm",
+            "profilingConfig": { "profilerImage": "i", "outputPVC": "", "configMapRef": { "name": "c", "key": "" } },
+            "deploymentOverrides": { "name": "", "labels": null },
+        },
+        "status": { "state": "", "backend": "", "deployment": { "created": false, "state": "" } },
+    }));
+    let profiling = request.spec.profiling_config;
+    assert_eq!(profiling.output_pvc, None);
+    assert_eq!(profiling.config, None);
+    assert_eq!(profiling.config_map_ref.expect("it").key, "disagg.yaml");
+    assert_eq!(request.spec.deployment_overrides.expect("it"), DeploymentOverrides::default());
+    let status = request.status.expect("a status");
+    assert_eq!(status.state, None);
+    assert_eq!(status.deployment.expect("it"), Default::default());
+
+    let model: DynamoModel = read(&json!({
+        "metadata": {},
+        "spec": { "modelName": "m", "baseModelName": "b", "modelType": "" },
+        "status": { "conditions": null, "endpoints": null, "readyEndpoints": 0, "totalEndpoints": 0 },
+    }));
+    assert_eq!(model.spec.model_type, ModelType::Base);
+    let written = serde_json::to_value(model.status.expect("a status")).expect("JSON");
+    assert_eq!(written, json!({ "readyEndpoints": 0, "totalEndpoints": 0 }));
+
+    let checkpoint: DynamoCheckpoint = read(&json!({
+        "metadata": {},
+        "spec": {
+            "identity": { "model": "m", "backendFramework": "vllm", "maxModelLen": null },
+            "job": { "podTemplateSpec": { "metadata": { "creationTimestamp": null }, "spec": { "containers": null } } },
+        },
+        "status": { "phase": "", "storageType": "", "createdAt": null },
+    }));
+    assert_eq!(checkpoint.spec.identity.tensor_parallel_size, 1);
+    let job = checkpoint.spec.job;
+    assert_eq!(
+        (job.active_deadline_seconds, job.backoff_limit, job.ttl_seconds_after_finished),
+        (3600, 3, 300)
+    );
+    assert_eq!(checkpoint.status.expect("a status"), DynamoCheckpointStatus::default());
 }
 
 #[test]
@@ -137,6 +200,28 @@ fn unknown_values_of_enums_load_and_are_kept() {
     let services = graph.status.expect("status").services;
     assert_eq!(services["A"].component_kind, ComponentKind::Other("StatefulSet".into()));
     assert!(!services["B"].component_kind.is_known());
+
+    let object = json!({ "metadata": {}, "spec": { "backend": "auto" }, "status": { "state": "Deployed" } });
+    let request: DynamoGraphDeploymentRequest = read(&object);
+    assert_eq!(request.spec.backend, BackendFramework::Other("auto".into()));
+    assert_eq!(request.status.expect("a status").state, Some(RequestState::Other("Deployed".into())));
+    let model: DynamoModel = read(&json!({ "metadata": {}, "spec": { "modelType": "moe" } }));
+    assert_eq!(model.spec.model_type, ModelType::Other("moe".into()));
+    let object = json!({ "metadata": {}, "status": { "phase": "Paused", "storageType": "nfs" } });
+    let status = read::<DynamoCheckpoint>(&object).status.expect("a status");
+    assert_eq!(status.phase, Some(CheckpointPhase::Other("Paused".into())));
+    assert_eq!(status.storage_type, Some(CheckpointStorageType::Other("nfs".into())));
+}
+
+#[test]
+fn a_time_that_the_type_cannot_hold_loads() {
+    for time in ["9999-12-31T23:59:59Z", "yesterday", ""] {
+        let condition = json!({ "type": "Ready", "status": "True", "reason": "R", "message": "", "lastTransitionTime": time });
+        let object = json!({ "metadata": {}, "status": { "createdAt": time, "conditions": [condition] } });
+        let status = read::<DynamoCheckpoint>(&object).status.expect("a status");
+        assert_eq!(status.created_at, None, "{time}");
+        assert_eq!(status.conditions[0].type_, "Ready", "{time}");
+    }
 }
 
 #[test]
@@ -158,6 +243,19 @@ fn a_missing_choice_is_the_schemas_default() {
 fn numbers_beyond_32_bits_load_as_the_nearest_one() {
     assert_eq!(service(&json!({ "replicas": 99_999_999_999_i64 })).replicas, Some(i32::MAX));
     assert_eq!(service(&json!({ "replicas": 2.0 })).replicas, Some(2));
+
+    let big = 99_999_999_999_i64;
+    let object = json!({ "metadata": {}, "spec": { "replicas": big }, "status": { "replicas": -big } });
+    let adapter: DynamoGraphDeploymentScalingAdapter = read(&object);
+    assert_eq!(adapter.spec.replicas, Some(i32::MAX));
+    assert_eq!(adapter.status.expect("a status").replicas, Some(i32::MIN));
+    let job = json!({ "activeDeadlineSeconds": big, "backoffLimit": big, "ttlSecondsAfterFinished": -big });
+    let checkpoint: DynamoCheckpoint = read(&json!({ "metadata": {}, "spec": { "job": job } }));
+    let job = checkpoint.spec.job;
+    assert_eq!(
+        (job.active_deadline_seconds, job.backoff_limit, job.ttl_seconds_after_finished),
+        (big, i32::MAX, i32::MIN)
+    );
 }
 
 #[test]
@@ -173,15 +271,25 @@ fn unquoted_scalars_in_text_fields_load_as_their_text() {
 
 #[test]
 fn a_null_at_any_key_of_our_own_loads() {
-    for (name, manifest) in support::recorded_graphs() {
-        for pointer in pointers(&manifest["spec"], "/spec") {
-            let mut changed = manifest.clone();
-            *changed.pointer_mut(&pointer).expect("the place") = Value::Null;
-            let read = serde_json::from_value::<DynamoGraphDeployment>(changed);
-            assert!(read.is_ok(), "{name}: null at {pointer}: {read:?}");
+    let graphs = support::recorded_graphs().into_iter();
+    let whole = support::full::objects().into_iter().map(|object| (object["kind"].to_string(), object));
+    for (name, object) in graphs.chain(whole) {
+        for part in ["spec", "status"] {
+            for pointer in pointers(&object[part], &format!("/{part}")) {
+                if CORE.iter().any(|core| pointer.contains(core)) {
+                    continue;
+                }
+                let mut changed = object.clone();
+                *changed.pointer_mut(&pointer).expect("the place") = Value::Null;
+                let read = support::rewritten(&changed);
+                assert!(read.is_ok(), "{name}: null at {pointer}: {read:?}");
+            }
         }
     }
 }
+
+/// Inside these the keys are those of Kubernetes, and some of its types take no null: the schema admits none there.
+const CORE: &[&str] = &["/podTemplateSpec/", "/profilingConfig/resources/", "/extraPodSpec/nodeSelector/"];
 
 /// Every key below `value`, but not the items of lists: those are never null in a stored object.
 fn pointers(value: &Value, prefix: &str) -> Vec<String> {

@@ -8,11 +8,13 @@ pub mod cache;
 pub mod client;
 pub mod conditions;
 pub mod diff;
+pub mod fence;
 pub mod finalizer;
 pub mod lease;
 pub mod metrics;
 pub mod prune;
 pub mod status;
+mod transport;
 
 /// What every namespaced object this machinery handles can do.
 pub trait Object:

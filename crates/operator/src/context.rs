@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
 use dynamo_kubekit::{
-    apply::Applier, backoff::Failures, cache::Cache, diff::content_hash, metrics::ReconcileMetrics,
+    apply::Applier, backoff::Failures, cache::Cache, diff::content_hash, fence::refusal,
+    metrics::ReconcileMetrics,
 };
 use dynamo_render::OperatorConfig;
 use k8s_openapi::{
@@ -23,7 +24,7 @@ use kube::{
 };
 use tracing::warn;
 
-use crate::wiring::Wiring;
+use crate::{scope::Scope, wiring::Wiring};
 
 /// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
 pub const FIELD_MANAGER: &str = "dynamo-operator";
@@ -50,6 +51,7 @@ pub struct Context {
     pub caches: Caches,
     pub config: OperatorConfig,
     pub metrics: ReconcileMetrics,
+    pub scope: Scope,
     pub graph_failures: FailureCounts,
     pub component_failures: FailureCounts,
     recorder: Recorder,
@@ -62,8 +64,15 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
+    /// `client` is the one whose writes ask `scope`.
     #[must_use]
-    pub fn new(client: Client, wiring: &Wiring, config: OperatorConfig, metrics: ReconcileMetrics) -> Self {
+    pub fn new(
+        client: Client,
+        wiring: &Wiring,
+        config: OperatorConfig,
+        metrics: ReconcileMetrics,
+        scope: Scope,
+    ) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         Self {
             applier: Applier::new(client.clone(), FIELD_MANAGER, metrics.clone()),
@@ -72,6 +81,7 @@ impl Context {
             caches: wiring.caches.clone(),
             config,
             metrics,
+            scope,
             graph_failures: Arc::clone(&wiring.graph_failures),
             component_failures: Arc::clone(&wiring.component_failures),
         }
@@ -87,8 +97,10 @@ impl Context {
             action: format!("Reconcile-{}", &content_hash(&message.into())[..8]),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, object).await {
-            warn!(reason, %error, "event not written");
+        match self.recorder.publish(&event, object).await {
+            Ok(()) => {}
+            Err(error) if refusal(&error).is_some() => {}
+            Err(error) => warn!(reason, %error, "event not written"),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod logging;
 pub mod metrics;
 pub mod optional_apis;
 pub mod process;
+pub mod scope;
 pub mod self_signed;
 pub mod server;
 pub mod wiring;

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use crate::{
     context::Context,
     flags::{Flags, LeaderElection},
+    scope::{self, BadSettings, Claim, ClaimLost, Exclusions, Scope},
     server::{self, Readiness, ServeError},
     wiring,
 };
@@ -42,6 +43,10 @@ pub enum Error {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Lost(#[from] Lost),
+    #[error(transparent)]
+    Scope(#[from] BadSettings),
+    #[error(transparent)]
+    ClaimLost(#[from] ClaimLost),
     #[error("a task that must live has ended: {0}")]
     Task(String),
     #[error("--leader-election-namespace is required outside of a cluster")]
@@ -60,9 +65,20 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
     let mut registry = Registry::default();
     api_metrics.register(&mut registry);
     reconcile_metrics.register(&mut registry);
-    let client = client::build(config, api_metrics).map_err(Error::Client)?;
-    let candidate =
-        flags.leader_election.as_ref().map(|election| candidate(&client, election)).transpose()?;
+    // Leases are written by a client of their own: by them the right to write is had.
+    let plain = client::build(&config, Arc::clone(&api_metrics)).map_err(Error::Client)?;
+    let candidate = flags.leader_election.as_ref().map(|election| candidate(&plain, election)).transpose()?;
+    let term = candidate.as_ref().map(Candidate::term);
+    let scope = scope_settings(&flags)?;
+    let (scope, claim) = match flags.restricted_namespace.as_deref() {
+        Some(namespace) => {
+            let claim = Claim::new(plain.clone(), namespace, &flags.version, scope);
+            (Scope::restricted(claim.ticket(), term), Some(claim))
+        }
+        None => (Scope::cluster_wide(Exclusions::new(plain.clone(), scope), term), None),
+    };
+    let client =
+        client::build_fenced(&config, api_metrics, Arc::new(scope.clone())).map_err(Error::Client)?;
     info!(version = %flags.version, namespace = flags.restricted_namespace.as_deref().unwrap_or("all"), "starting");
 
     let ready = Readiness::default();
@@ -81,20 +97,37 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
             Ok(())
         });
     }
-    let context = Arc::new(Context::new(client, &wiring, flags.render, reconcile_metrics));
+    let mut claims = None;
+    if let Some(exclusions) = scope.exclusions() {
+        let (feed, cache) = exclusions.feed();
+        let expiry = exclusions.clone().run(wiring.waker());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = feed => {}
+                () = expiry => {}
+            }
+            Ok(())
+        });
+        claims = Some(cache);
+    }
+    let context = Arc::new(Context::new(client, &wiring, flags.render, reconcile_metrics, scope));
 
     let (stop, stopping) = watch::channel(false);
     let work = async move {
         let mut stopped = stopping.clone();
-        tokio::select! {
-            filled = context.caches.wait_until_ready() => {
-                filled.map_err(|_| Error::Task("a watch before its first list".to_owned()))?;
+        let filled = async {
+            if let Some(claims) = &claims {
+                claims.wait_until_ready().await?;
             }
+            context.caches.wait_until_ready().await
+        };
+        tokio::select! {
+            filled = filled => filled.map_err(|_| Error::Task("a watch before its first list".to_owned()))?,
             _ = stopped.wait_for(|stop| *stop) => return Ok(()),
         }
         caches_filled.set(true);
         info!("caches filled");
-        lead(candidate, wiring.controllers(context, stopping.clone()), stopping).await
+        lead(candidate, claim, wiring.controllers(context, stopping.clone()), stopping).await
     };
     let mut work = std::pin::pin!(work);
     tokio::select! {
@@ -119,12 +152,12 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
 /// Runs `controllers` while this process leads; without election it always does.
 async fn lead(
     candidate: Option<Candidate>,
+    claim: Option<Claim>,
     controllers: impl Future<Output = ()>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let Some(mut candidate) = candidate else {
-        controllers.await;
-        return Ok(());
+        return own(claim, controllers, stopping).await;
     };
     let since = tokio::select! {
         since = candidate.acquire() => since,
@@ -132,10 +165,44 @@ async fn lead(
     };
     tokio::select! {
         lost = candidate.hold(since) => return Err(lost.into()),
-        () = controllers => {}
+        ended = own(claim, controllers, stopping) => ended?,
     }
     candidate.release().await;
     Ok(())
+}
+
+/// Runs `controllers` while the claim on the namespace holds; a cluster-wide operator needs none. The claim is given
+/// back as soon as they have ended.
+async fn own(
+    claim: Option<Claim>,
+    controllers: impl Future<Output = ()>,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let Some(mut claim) = claim else {
+        controllers.await;
+        return Ok(());
+    };
+    let mut ticket = claim.ticket();
+    let work = async move {
+        tokio::select! {
+            () = ticket.granted() => controllers.await,
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+    };
+    tokio::select! {
+        lost = claim.keep() => return Err(lost.into()),
+        () = work => {}
+    }
+    claim.release().await;
+    Ok(())
+}
+
+/// The times of the claim count in restricted mode only.
+fn scope_settings(flags: &Flags) -> Result<scope::Settings, Error> {
+    let lease = flags.scope_lease;
+    let duration = lease.map(|lease| lease.duration);
+    let interval = lease.map(|lease| lease.renew_interval);
+    Ok(scope::Settings::new(duration, interval, Some(flags.scope_hand_over))?)
 }
 
 fn candidate(client: &Client, election: &LeaderElection) -> Result<Candidate, Error> {

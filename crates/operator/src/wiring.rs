@@ -22,15 +22,16 @@ use dynamo_api::{
 };
 use dynamo_kubekit::{
     Object,
+    backoff::jittered,
     cache::{Cache, Change, Feed, Roster, parent_reference, reference},
     client::chain,
     key_of,
     metrics::{self, ReconcileMetrics},
 };
 use futures::{
-    FutureExt, Stream, StreamExt, TryFuture,
+    FutureExt, Stream, StreamExt,
     channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
-    future::BoxFuture,
+    future::{BoxFuture, ready},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -52,6 +53,7 @@ use tracing::{debug, error};
 use crate::{
     component,
     context::{Caches, Context, FailureCounts},
+    failure::RESYNC,
     graph,
 };
 
@@ -172,6 +174,17 @@ pub fn connect(client: &Client, namespace: Option<&str>, metrics: &ReconcileMetr
 }
 
 impl Wiring {
+    /// Wakes every object of a namespace that becomes ours.
+    #[must_use]
+    pub fn waker(&self) -> impl Fn(&str) + Send + use<> {
+        let graphs = (self.caches.graphs.clone(), self.graph_trigger.clone());
+        let components = (self.caches.components.clone(), self.component_trigger.clone());
+        move |namespace| {
+            wake_all(&graphs.0, &graphs.1, namespace);
+            wake_all(&components.0, &components.1, namespace);
+        }
+    }
+
     /// Runs both controllers until `stop` turns true; reconciles that run then are finished.
     pub async fn controllers(self, ctx: Arc<Context>, stop: watch::Receiver<bool>) {
         self.graph_trigger.open(&self.caches.graphs);
@@ -233,6 +246,14 @@ fn wake_itself<K: Object>(feed: &mut Feed<K>, trigger: &Trigger<K>) {
     });
 }
 
+fn wake_all<K: Object>(cache: &Cache<K>, trigger: &Trigger<K>, namespace: &str) {
+    for object in cache.all() {
+        if object.meta().namespace.as_deref() == Some(namespace) {
+            trigger.send(reference(&*object));
+        }
+    }
+}
+
 /// Failure counts that end with their object, so that a successor of the same name starts afresh.
 fn forget_at_end<K: Object>(feed: &mut Feed<K>) -> FailureCounts {
     let failures = FailureCounts::default();
@@ -272,18 +293,17 @@ fn same_but_for_status<K: Object>(now: &K, before: &K) -> bool {
         && a.owner_references == b.owner_references
 }
 
-async fn run<K, Reconciled>(
+async fn run<K, E>(
     name: &'static str,
     roster: Store<Roster<K>>,
     queue: Queue<K>,
     mut stop: watch::Receiver<bool>,
     ctx: Arc<Context>,
-    reconcile: impl FnMut(Arc<Roster<K>>, Arc<Context>) -> Reconciled,
-    policy: impl Fn(Arc<Roster<K>>, &Reconciled::Error, Arc<Context>) -> Action,
+    reconcile: impl Fn(Arc<Roster<K>>, Arc<Context>) -> BoxFuture<'static, Result<Action, E>>,
+    policy: impl Fn(Arc<Roster<K>>, &E, Arc<Context>) -> Action,
 ) where
     K: Object,
-    Reconciled: TryFuture<Ok = Action> + Unpin,
-    Reconciled::Error: std::error::Error + 'static,
+    E: std::error::Error + Send + 'static,
 {
     let stopped = async move {
         // An error means that the process is going away, which is a stop, too.
@@ -291,6 +311,13 @@ async fn run<K, Reconciled>(
     };
     let queue = queue.map(Ok::<_, std::convert::Infallible>).take_until(stopped);
     let config = Config::default().concurrency(CONCURRENCY);
+    // Asked at each start, since what waits in the queue may have become somebody else's.
+    let reconcile = move |entry: Arc<Roster<K>>, ctx: Arc<Context>| {
+        if ctx.scope.passes_over(entry.metadata.namespace.as_deref().unwrap_or_default()) {
+            return ready(Ok(Action::requeue(jittered(RESYNC)))).boxed();
+        }
+        reconcile(entry, ctx)
+    };
     ctx.metrics.limit(name, CONCURRENCY);
     let queued = ctx.metrics.queue(name);
     let outcomes = kube::runtime::applier(reconcile, policy, ctx, roster, queue, config);

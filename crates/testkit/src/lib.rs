@@ -6,9 +6,12 @@ pub mod audit;
 pub mod nodes;
 pub mod operator;
 pub mod plane;
+pub mod proxy;
 pub mod shared;
 pub mod wait;
+pub mod webhooks;
 
 pub use operator::Operator;
 pub use plane::Plane;
+pub use proxy::Proxy;
 pub use wait::eventually;

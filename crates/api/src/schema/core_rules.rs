@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::SchemaError;
+use super::{SchemaError, descriptions::FLATTENED};
 
 /// Every definition of Kubernetes is named with this prefix; the tables leave it out.
 pub(super) const PREFIX: &str = "io.k8s.";
@@ -13,6 +13,9 @@ const QUANTITY_PATTERN: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGT
 const INT_OR_STRING: &str = "apimachinery.pkg.util.intstr.IntOrString";
 const OBJECT_META: &str = "apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const CONDITION: &str = "apimachinery.pkg.apis.meta.v1.Condition";
+
+/// Its fields are also those of our [`FLATTENED`] type, and so are its rules.
+const POD_SPEC: &str = "api.core.v1.PodSpec";
 
 /// Lists that server-side apply replaces as a whole: type, fields.
 const ATOMIC_LISTS: &[(&str, &[&str])] = &[
@@ -59,7 +62,7 @@ const ATOMIC_LISTS: &[(&str, &[&str])] = &[
     ("api.core.v1.TopologySpreadConstraint", &["matchLabelKeys"]),
     ("apimachinery.pkg.apis.meta.v1.LabelSelector", &["matchExpressions"]),
     ("apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", &["values"]),
-    ("ExtraPodSpec", &["readinessGates", "tolerations"]),
+    (POD_SPEC, &["readinessGates", "tolerations"]),
 ];
 
 /// Lists whose items are told apart by keys: type, field, keys.
@@ -73,15 +76,15 @@ const KEYED_LISTS: &[(&str, &str, &[&str])] = &[
     ("api.core.v1.EphemeralContainer", "volumeDevices", &["devicePath"]),
     ("api.core.v1.EphemeralContainer", "volumeMounts", &["mountPath"]),
     ("api.core.v1.ResourceRequirements", "claims", &["name"]),
-    ("ExtraPodSpec", "containers", &["name"]),
-    ("ExtraPodSpec", "ephemeralContainers", &["name"]),
-    ("ExtraPodSpec", "hostAliases", &["ip"]),
-    ("ExtraPodSpec", "imagePullSecrets", &["name"]),
-    ("ExtraPodSpec", "initContainers", &["name"]),
-    ("ExtraPodSpec", "resourceClaims", &["name"]),
-    ("ExtraPodSpec", "schedulingGates", &["name"]),
-    ("ExtraPodSpec", "topologySpreadConstraints", &["topologyKey", "whenUnsatisfiable"]),
-    ("ExtraPodSpec", "volumes", &["name"]),
+    (POD_SPEC, "containers", &["name"]),
+    (POD_SPEC, "ephemeralContainers", &["name"]),
+    (POD_SPEC, "hostAliases", &["ip"]),
+    (POD_SPEC, "imagePullSecrets", &["name"]),
+    (POD_SPEC, "initContainers", &["name"]),
+    (POD_SPEC, "resourceClaims", &["name"]),
+    (POD_SPEC, "schedulingGates", &["name"]),
+    (POD_SPEC, "topologySpreadConstraints", &["topologyKey", "whenUnsatisfiable"]),
+    (POD_SPEC, "volumes", &["name"]),
 ];
 
 /// Lists without repetition: type, field.
@@ -107,7 +110,7 @@ const ATOMIC_OBJECTS: &[&str] = &[
 ];
 
 /// Maps inside a type that server-side apply replaces as a whole: type, field.
-const ATOMIC_MAPS: &[(&str, &str)] = &[("ExtraPodSpec", "nodeSelector")];
+const ATOMIC_MAPS: &[(&str, &str)] = &[(POD_SPEC, "nodeSelector")];
 
 /// References whose `name` may be left out, for compatibility with old objects.
 const OPTIONAL_NAMES: &[&str] = &[
@@ -224,28 +227,27 @@ fn condition(definitions: &mut Map<String, Value>) -> Result<(), SchemaError> {
     set(definitions, CONDITION, "type", kind)
 }
 
-/// The definition of a Kubernetes type, or of one of ours that repeats it.
+/// The definition of a Kubernetes type.
 fn find<'a>(definitions: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
-    let full = format!("{PREFIX}{name}");
-    let key = if definitions.contains_key(&full) { full.as_str() } else { name };
-    definitions.get_mut(key).and_then(Value::as_object_mut)
+    definitions.get_mut(&format!("{PREFIX}{name}")).and_then(Value::as_object_mut)
 }
 
-/// Adds `rule` to a field of a definition; a definition that the root does not use is passed over.
+/// Adds `rule` to a field of a type, and of ours that repeats it; one that the root does not use is passed over.
 fn set(
     definitions: &mut Map<String, Value>,
     name: &str,
     field: &str,
     rule: Value,
 ) -> Result<(), SchemaError> {
-    let Some(definition) = find(definitions, name) else { return Ok(()) };
-    let property =
-        definition.get_mut("properties").and_then(|it| it.get_mut(field)).and_then(Value::as_object_mut);
-    match (property, rule) {
-        (Some(property), Value::Object(rule)) => {
-            property.extend(rule);
-            Ok(())
+    let repeated = (name == POD_SPEC).then(|| FLATTENED.to_owned());
+    for key in std::iter::once(format!("{PREFIX}{name}")).chain(repeated) {
+        let Some(definition) = definitions.get_mut(&key) else { continue };
+        let property =
+            definition.get_mut("properties").and_then(|it| it.get_mut(field)).and_then(Value::as_object_mut);
+        match (property, &rule) {
+            (Some(property), Value::Object(rule)) => property.extend(rule.clone()),
+            _ => return Err(SchemaError::UnknownField { definition: key, field: field.to_owned() }),
         }
-        _ => Err(SchemaError::UnknownField { definition: name.to_owned(), field: field.to_owned() }),
     }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::core_rules::PREFIX;
 
 /// Our type that repeats the fields of a core type.
-const FLATTENED: &str = "ExtraPodSpec";
+pub(super) const FLATTENED: &str = "ExtraPodSpec";
 
 /// Keeps the first sentence of every description of a core type. With the whole text a definition is larger than
 /// the 262144 bytes an annotation may have, and a plain `kubectl apply` of it fails.

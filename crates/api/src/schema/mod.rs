@@ -9,7 +9,7 @@ mod structural;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-pub(crate) use parts::{bytes, open_object, plain_integer, plain_number};
+pub(crate) use parts::{bytes, embedded_object, open_object, plain_integer, plain_number};
 
 /// A type has no structural schema. Only a change of our own types can cause it; a test builds all of them.
 #[derive(Debug, thiserror::Error)]
@@ -80,10 +80,21 @@ pub(crate) fn drop_types(schema: &mut Value) {
     }
 }
 
+/// Marks, on a spec, the rules of the whole object: its type is made by a derive that takes no schema attributes.
+const ROOT_VALIDATIONS: &str = "x-root-validations";
+
 /// Adds what every object has, and takes back that `spec` is required (`api.md` 1).
 fn complete_root(schema: &mut Value) {
     let Value::Object(root) = schema else { return };
     root.remove("required");
+    let rules = root
+        .get_mut("properties")
+        .and_then(|properties| properties.get_mut("spec"))
+        .and_then(Value::as_object_mut)
+        .and_then(|spec| spec.remove(ROOT_VALIDATIONS));
+    if let Some(rules) = rules {
+        root.insert("x-kubernetes-validations".to_owned(), rules);
+    }
     let properties = root.entry("properties").or_insert_with(|| json!({}));
     if let Value::Object(properties) = properties {
         properties.insert(

@@ -47,7 +47,7 @@ use super::{
 #[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct DynamoComponentDeploymentSpec {
     /// Backend of the component when its command does not tell it. Immutable.
-    #[serde(deserialize_with = "BackendFramework::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::choice", skip_serializing_if = "Option::is_none")]
     pub backend_framework: Option<BackendFramework>,
     /// Name of the Dynamo component, for display only: the documentation lists it, nothing reads it.
     #[serde(deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]

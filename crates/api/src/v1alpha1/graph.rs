@@ -56,7 +56,7 @@ pub struct DynamoGraphDeploymentSpec {
     #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "Vec::is_empty")]
     pub envs: Vec<EnvVar>,
     /// Backend of the worker services whose command does not tell it. Immutable.
-    #[serde(deserialize_with = "BackendFramework::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::choice", skip_serializing_if = "Option::is_none")]
     pub backend_framework: Option<BackendFramework>,
     /// Requests a restart of the services.
     #[serde(skip_serializing_if = "Option::is_none")]

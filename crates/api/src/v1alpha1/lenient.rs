@@ -3,7 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::{
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{Condition, Time},
+    },
+    jiff::Timestamp,
+};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -32,6 +38,11 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D:
 /// A required string: null reads as `""`, so that validation can name the field.
 pub(crate) fn required_text<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
     Ok(text(d)?.unwrap_or_default())
+}
+
+/// An optional open enum: null and `""` are unset.
+pub(crate) fn choice<'de, D: Deserializer<'de>, T: From<String>>(d: D) -> Result<Option<T>, D::Error> {
+    Ok(text(d)?.map(T::from))
 }
 
 /// A map of strings, with the same tolerance for each value as [`text`]; a null value reads as `""`.
@@ -77,6 +88,42 @@ pub(crate) fn integer<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D:
 pub(crate) fn int32<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i32>, D::Error> {
     Ok(integer(d)?
         .map(|number| i32::try_from(number).unwrap_or(if number < 0 { i32::MIN } else { i32::MAX })))
+}
+
+/// A point in time for display: null, `""` and what is no RFC 3339 time are unset.
+pub(crate) fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Time>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(d)?).ok())
+}
+
+/// Conditions, whatever time they give. One beyond the range of the type, which the schema admits, reads as 1970.
+pub(crate) fn conditions<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Condition>, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Stored {
+        #[serde(rename = "type", deserialize_with = "required_text")]
+        type_: String,
+        #[serde(deserialize_with = "required_text")]
+        status: String,
+        #[serde(deserialize_with = "required_text")]
+        reason: String,
+        #[serde(deserialize_with = "required_text")]
+        message: String,
+        #[serde(deserialize_with = "integer")]
+        observed_generation: Option<i64>,
+        #[serde(deserialize_with = "time")]
+        last_transition_time: Option<Time>,
+    }
+
+    let conditions = Option::<Vec<Stored>>::deserialize(d)?.unwrap_or_default();
+    let typed = conditions.into_iter().map(|stored| Condition {
+        type_: stored.type_,
+        status: stored.status,
+        reason: stored.reason,
+        message: stored.message,
+        observed_generation: stored.observed_generation,
+        last_transition_time: stored.last_transition_time.unwrap_or(Time(Timestamp::UNIX_EPOCH)),
+    });
+    Ok(typed.collect())
 }
 
 /// A type of core/v1 that may hold ports. The schema admits any integer as a port, the type only 32 bits of it: a

@@ -38,6 +38,12 @@ macro_rules! open_enum {
             }
         }
 
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self::parse(&text)
+            }
+        }
+
         impl Default for $name {
             fn default() -> Self {
                 $default

@@ -31,13 +31,6 @@ open_enum! {
     } default Self::Other(String::new())
 }
 
-impl BackendFramework {
-    /// Reads an optional backend; null and `""` are unset.
-    pub(crate) fn optional<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Self>, D::Error> {
-        Ok(lenient::text(d)?.map(|text| Self::parse(&text)))
-    }
-}
-
 /// One service of a graph.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

@@ -17,7 +17,7 @@ pub struct DynamoGraphDeploymentStatus {
     #[serde(deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Conditions of the graph; Ready is the one to wait for.
-    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "lenient::conditions", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Replicas of each service, by the name of the service.
     #[serde(deserialize_with = "lenient::map", skip_serializing_if = "BTreeMap::is_empty")]
@@ -38,7 +38,7 @@ pub struct DynamoComponentDeploymentStatus {
     #[serde(deserialize_with = "lenient::integer", skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Conditions of the component; Available is the one to wait for.
-    #[serde(deserialize_with = "lenient::or_default")]
+    #[serde(deserialize_with = "lenient::conditions")]
     #[schemars(extend("x-required" = true))]
     pub conditions: Vec<Condition>,
     /// Labels that select the pods of the component.
@@ -104,7 +104,7 @@ pub struct RestartStatus {
     )]
     pub observed_id: Option<String>,
     /// Pending, Restarting, Completed or Failed.
-    #[serde(deserialize_with = "RestartPhase::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::choice", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub phase: Option<RestartPhase>,
     /// Services being restarted.
@@ -124,13 +124,6 @@ open_enum! {
         /// Given up.
         Failed = "Failed",
     } default Self::Other(String::new())
-}
-
-impl RestartPhase {
-    /// Reads an optional phase; null and `""` are unset.
-    pub(crate) fn optional<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Self>, D::Error> {
-        Ok(lenient::text(d)?.map(|text| Self::parse(&text)))
-    }
 }
 
 /// Checkpoint of one service.

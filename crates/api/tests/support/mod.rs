@@ -1,12 +1,18 @@
-//! Where the tests find files: the workspace and the recorded contract beside it.
+//! Where the tests find files, the workspace and the recorded contract beside it, and objects of every kind.
 //! Reads only.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(clippy::print_stdout, reason = "a skipped comparison must be seen")]
 
+pub mod full;
+
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use dynamo_api::v1alpha1::{
+    DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+    DynamoGraphDeploymentScalingAdapter, DynamoModel, DynamoWorkerMetadata,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 /// The folder of the workspace.
@@ -56,4 +62,40 @@ pub fn recorded_graphs() -> Vec<(String, Value)> {
     }
     assert!(graphs.len() >= 62, "only {} graphs recorded", graphs.len());
     graphs
+}
+
+/// Every object of our API among the examples of the contract's chapter on it.
+pub fn examples() -> Vec<Value> {
+    let Some(folder) = contract("spec") else { return Vec::new() };
+    let chapter = std::fs::read_to_string(folder.join("api.md")).expect("the chapter");
+    let blocks = chapter.split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+    let objects: Vec<_> = blocks.flat_map(documents).filter(is_ours).collect();
+    assert!(objects.len() >= 14, "only {} examples", objects.len());
+    objects
+}
+
+fn is_ours(object: &Value) -> bool {
+    object["apiVersion"] == "nvidia.com/v1alpha1"
+}
+
+/// Reads an object as its type, from text as a client does, and writes it back.
+///
+/// # Errors
+/// When its type does not read it.
+pub fn rewritten(object: &Value) -> Result<Value, serde_json::Error> {
+    match object["kind"].as_str().unwrap_or_default() {
+        "DynamoCheckpoint" => through::<DynamoCheckpoint>(object),
+        "DynamoComponentDeployment" => through::<DynamoComponentDeployment>(object),
+        "DynamoGraphDeployment" => through::<DynamoGraphDeployment>(object),
+        "DynamoGraphDeploymentRequest" => through::<DynamoGraphDeploymentRequest>(object),
+        "DynamoGraphDeploymentScalingAdapter" => through::<DynamoGraphDeploymentScalingAdapter>(object),
+        "DynamoModel" => through::<DynamoModel>(object),
+        "DynamoWorkerMetadata" => through::<DynamoWorkerMetadata>(object),
+        other => panic!("no type for {other}"),
+    }
+}
+
+fn through<K: DeserializeOwned + Serialize>(object: &Value) -> Result<Value, serde_json::Error> {
+    // The decoder of a value forgives other things than that of text.
+    serde_json::to_value(serde_json::from_str::<K>(&object.to_string())?)
 }

@@ -8,6 +8,7 @@ mod optional_apis;
 mod ownership;
 mod parity;
 mod process;
+mod scope;
 mod takeover;
 mod writes;
 
