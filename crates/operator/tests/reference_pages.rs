@@ -68,7 +68,7 @@ async fn registry() -> Registry {
     metrics.leader.set("lease", true);
     metrics.optional_apis.set(&OptionalApis::default());
     let nobody = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
-    let client = client::build(nobody, Arc::clone(&metrics.api)).unwrap();
+    let client = client::build(&nobody, Arc::clone(&metrics.api)).unwrap();
     assert!(client.list_api_groups().await.is_err());
     let cache =
         dynamo_kubekit::cache::Feed::<ConfigMap>::new(client, None, watcher::Config::default()).cache();
