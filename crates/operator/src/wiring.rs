@@ -230,7 +230,6 @@ pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics)
 
 impl Wiring {
     /// Wakes every object of a namespace, or of all.
-    #[must_use]
     pub fn waker(&self) -> impl Fn(Option<&str>) + Send + use<> {
         let graphs = (self.caches.graphs.clone(), self.graph_trigger.clone());
         let components = (self.caches.components.clone(), self.component_trigger.clone());
@@ -392,14 +391,17 @@ async fn run<K, E>(
     let queue = queue.map(Ok::<_, std::convert::Infallible>).take_until(stopped);
     let config = Config::default().concurrency(concurrency);
     // Asked at each start, since what waits in the queue may have become somebody else's.
+    let queued = ctx.metrics.queue(name);
+    let waiting = queued.clone();
     let reconcile = move |entry: Arc<Roster<K>>, ctx: Arc<Context>| {
-        if ctx.scope.passes_over(entry.metadata.namespace.as_deref().unwrap_or_default()) {
+        let (namespace, object) = key_of(&*entry);
+        if ctx.scope.passes_over(&namespace) {
+            waiting.dropped(&namespace, &object);
             return ready(Ok(Action::requeue(jittered(RESYNC)))).boxed();
         }
         reconcile(entry, ctx)
     };
     ctx.metrics.limit(name, concurrency);
-    let queued = ctx.metrics.queue(name);
     let outcomes = kube::runtime::applier(reconcile, policy, ctx, roster, queue, config);
     drain(name, queued, outcomes).await;
 }

@@ -43,7 +43,7 @@ async fn through(plane: &Plane, address: &str) -> Client {
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     config.tls_server_name = config.cluster_url.host().map(ToOwned::to_owned);
     config.cluster_url = format!("https://{address}").parse().unwrap();
-    build(config, Arc::new(ApiMetrics::default())).unwrap()
+    build(&config, Arc::new(ApiMetrics::default())).unwrap()
 }
 
 async fn forward(listener: tokio::net::TcpListener, to: String) {
