@@ -172,7 +172,6 @@ pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
 
 impl Wiring {
     /// Wakes every object of a namespace that becomes ours.
-    #[must_use]
     pub fn waker(&self) -> impl Fn(&str) + Send + use<> {
         let graphs = (self.caches.graphs.clone(), self.graph_trigger.clone());
         let components = (self.caches.components.clone(), self.component_trigger.clone());
