@@ -8,6 +8,7 @@
 //! | Deployment | its component | any change, status included, and its end |
 //! | Service | its component | any change and its end |
 //! | ServiceAccount, Role, RoleBinding | its graph | any change and its end |
+//! | claims of restricted operators (`scope`) | all graphs and components of the namespace | the end of the claim |
 //!
 //! Nothing is reconciled here.
 
