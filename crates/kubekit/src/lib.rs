@@ -1,5 +1,5 @@
 //! Shared machinery over kube-rs: caches fed by one watch per kind, guarded apply, prune, conditions, backoff,
-//! events and the leader lease. It knows nothing of graphs: no type of the platform's API appears here.
+//! events, the leader lease and the fence that asks for the right to write. It knows nothing of graphs: no type of the platform's API appears here.
 
 mod adopt;
 pub mod apply;

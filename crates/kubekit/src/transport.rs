@@ -106,3 +106,76 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::{Api, api::PostParams};
+    use tokio::{io::AsyncReadExt, net::TcpListener, time::Instant};
+
+    use super::*;
+    use crate::{client::build_fenced, fence::refusal};
+
+    /// Gives every write the same time.
+    #[derive(Debug)]
+    struct For(Duration);
+
+    impl Fence for For {
+        fn permit(&self, namespace: Option<&str>) -> BoxFuture<'static, Result<Instant, BoxError>> {
+            assert_eq!(namespace, Some("a"));
+            let until = Instant::now() + self.0;
+            Box::pin(async move { Ok(until) })
+        }
+    }
+
+    /// Creates an object on a server that never answers; returns the failure, what the server got, and whether the
+    /// connection was reset in the end.
+    async fn write(right: Duration) -> (kube::Error, Vec<u8>, bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut got = Vec::new();
+            let mut reset = loop {
+                match stream.read_buf(&mut got).await {
+                    Ok(0) => break false,
+                    Ok(_) => {}
+                    Err(_) => break true,
+                }
+            };
+            // The end of the bytes may come alone, the reset after it.
+            for _ in 0..100 {
+                if reset {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                reset = stream.take_error().unwrap().is_some();
+            }
+            (got, reset)
+        });
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        let client = build_fenced(&config, Arc::default(), Arc::new(For(right))).unwrap();
+        let api: Api<ConfigMap> = Api::namespaced(client.clone(), "a");
+        let error = api.create(&PostParams::default(), &ConfigMap::default()).await.unwrap_err();
+        drop((api, client));
+        let (got, reset) = server.await.unwrap();
+        (error, got, reset)
+    }
+
+    #[tokio::test]
+    async fn a_write_without_an_answer_is_given_up_with_its_right_and_its_connection_reset() {
+        let (error, got, reset) = write(Duration::from_millis(300)).await;
+        assert!(crate::client::chain(&error).contains("before the right to write ended"), "{error}");
+        assert!(got.starts_with(b"POST /api/v1/namespaces/a/configmaps"));
+        assert!(reset);
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_right_has_ended_reaches_nobody() {
+        // The request is begun all the same, as by a process that was frozen after it had asked.
+        let (error, got, _) = write(Duration::ZERO).await;
+        let late = crate::client::chain(&error).contains("before the right to write ended");
+        assert!(late || refusal(&error).is_some(), "{error}");
+        assert!(!String::from_utf8_lossy(&got).contains("ConfigMap"), "{}", String::from_utf8_lossy(&got));
+    }
+}

@@ -13,6 +13,7 @@
 //! | registry Secret | components with an image of the host | a host comes or goes |
 //! | requests, adapters, models | nothing: they are counted | |
 //! | SSH key of MPI and its copies | graphs that need it | a copy that differs from its source |
+//! | claims of restricted operators (`scope`) | all graphs and components of the namespace | the end of the claim |
 //!
 //! Nothing is reconciled here.
 

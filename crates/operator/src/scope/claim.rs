@@ -235,3 +235,61 @@ fn found<T>(answer: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use kube::client::Body;
+    use tower::service_fn;
+
+    use super::*;
+
+    const RENEWAL: Duration = Duration::from_secs(10);
+
+    /// A claim of which nothing is sent: answers are told to it by hand.
+    fn claim() -> Claim {
+        let nobody = service_fn(|_: Request<Body>| async { Err::<Response<Body>, _>("nobody is asked") });
+        let version = semver::Version::new(0, 9, 0);
+        Claim::new(Client::new(nobody, "default"), "a", &version, Settings::default())
+    }
+
+    fn lease(uid: &str) -> Lease {
+        let metadata = ObjectMeta { uid: Some(uid.to_owned()), ..ObjectMeta::default() };
+        Lease { metadata, ..Lease::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_lets_write_after_the_hand_over_time_and_until_its_renewal_is_nearly_run_out() {
+        let mut claim = claim();
+        let ticket = claim.ticket();
+        assert!(ticket.permit().is_err());
+        claim.note(lease("1"), Instant::now());
+        tokio::time::advance(RENEWAL - Duration::from_millis(1)).await;
+        assert!(ticket.permit().is_err());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(ticket.permit().unwrap(), Instant::now() + Duration::from_secs(15));
+        claim.note(lease("1"), Instant::now());
+        assert_eq!(ticket.permit().unwrap(), Instant::now() + Duration::from_secs(25));
+        tokio::time::advance(Duration::from_secs(25)).await;
+        assert!(ticket.permit().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_lapsed_or_was_made_anew_waits_the_hand_over_time_again() {
+        let mut claim = claim();
+        let ticket = claim.ticket();
+        claim.note(lease("1"), Instant::now());
+        tokio::time::advance(RENEWAL).await;
+        // The renewal began in time, but its answer came when the claim had run out.
+        let began = Instant::now();
+        tokio::time::advance(Duration::from_secs(16)).await;
+        claim.note(lease("1"), began);
+        tokio::time::advance(RENEWAL / 2).await;
+        claim.note(lease("1"), Instant::now());
+        assert!(ticket.permit().is_err());
+        tokio::time::advance(RENEWAL / 2).await;
+        assert!(ticket.permit().is_ok());
+        claim.note(lease("2"), Instant::now());
+        assert!(ticket.permit().is_err(), "somebody deleted the first Lease");
+    }
+}

@@ -88,7 +88,6 @@ impl Exclusions {
     ///
     /// That a claim is gone is nothing to learn from: its holder gave it back before, or has not stopped. A Lease that
     /// somebody else deleted counts to its end, and its holder makes it again.
-    #[must_use]
     pub fn feed(&self) -> (impl Future<Output = ()> + Send + use<>, Cache<Lease>) {
         let config = watcher::Config::default().fields(&format!("metadata.name={MARKER}"));
         let mut feed = Feed::<Lease>::new(self.0.api.clone().into_client(), None, config);
@@ -224,4 +223,99 @@ impl Exclusions {
 
 fn claimed_for(seconds: Option<i32>) -> Duration {
     seconds.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0).map_or(UNSAID, Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tower::service_fn;
+
+    use super::*;
+
+    /// Exclusions over an API server that answers every list with `items`, and how often it was asked.
+    fn exclusions(items: Value) -> (Exclusions, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let list = json!({"kind": "LeaseList", "apiVersion": "coordination.k8s.io/v1",
+            "metadata": {"resourceVersion": "9"}, "items": items});
+        let server = service_fn(move |request: Request<Body>| {
+            assert!(request.uri().query().unwrap().contains("fieldSelector=metadata.name"));
+            count.fetch_add(1, Ordering::Relaxed);
+            let body = Body::from(list.to_string().into_bytes());
+            async move { Ok::<_, std::convert::Infallible>(Response::new(body)) }
+        });
+        (Exclusions::new(Client::new(server, "default"), Settings::default()), asked)
+    }
+
+    fn lease(version: u32, holder: &str) -> Lease {
+        // The times of the holder are years off and must not matter.
+        serde_json::from_value(json!({
+            "metadata": {"namespace": "a", "name": MARKER, "resourceVersion": version.to_string()},
+            "spec": {"holderIdentity": holder, "leaseDurationSeconds": 30,
+                "renewTime": "2001-01-01T00:00:00.000000Z"},
+        }))
+        .unwrap()
+    }
+
+    async fn seconds(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_counts_from_when_a_new_form_of_it_was_seen_whatever_the_clock_of_its_holder() {
+        let (exclusions, _) = exclusions(json!([]));
+        exclusions.observe(&lease(1, "r"), Instant::now());
+        seconds(29).await;
+        assert!(exclusions.contains("a"));
+        // Seen again after the watch was interrupted: nothing new.
+        exclusions.observe(&lease(1, "r"), Instant::now());
+        seconds(2).await;
+        assert!(!exclusions.contains("a"));
+        assert_eq!(exclusions.take_ended(Instant::now()).0, ["a"]);
+        assert!(exclusions.take_ended(Instant::now()).0.is_empty(), "told twice");
+        exclusions.observe(&lease(2, "r"), Instant::now());
+        assert!(exclusions.contains("a") && !exclusions.contains("b"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_is_given_back_ends_at_once_and_an_older_answer_does_not_revive_it() {
+        let (exclusions, _) = exclusions(json!([]));
+        exclusions.observe(&lease(1, "r"), Instant::now());
+        exclusions.observe(&lease(3, ""), Instant::now());
+        assert!(!exclusions.contains("a"));
+        assert_eq!(exclusions.take_ended(Instant::now()).0, ["a"]);
+        exclusions.observe(&lease(2, "r"), Instant::now());
+        assert!(!exclusions.contains("a"));
+        // Later than any answer takes: the database was restored.
+        seconds(60).await;
+        exclusions.observe(&lease(2, "r"), Instant::now());
+        assert!(exclusions.contains("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writers_share_one_list_which_lets_none_start_after_half_of_the_hand_over_time() {
+        let (exclusions, asked) = exclusions(json!([]));
+        let start = Instant::now();
+        let rights = futures::future::join_all((0..20).map(|_| exclusions.permit("a"))).await;
+        assert!(rights.iter().all(|right| *right.as_ref().unwrap() == start + Duration::from_secs(9)));
+        seconds(4).await;
+        assert_eq!(exclusions.permit("b").await.unwrap(), start + Duration::from_secs(9));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        seconds(1).await;
+        assert_eq!(exclusions.permit("a").await.unwrap(), start + Duration::from_secs(14));
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_only_the_list_shows_refuses_the_write() {
+        let (exclusions, _) = exclusions(json!([lease(7, "r")]));
+        assert!(!exclusions.contains("a"));
+        let refused = exclusions.permit("a").await.unwrap_err();
+        assert!(refused.is::<Refused>(), "{refused}");
+        assert!(exclusions.permit("b").await.is_ok());
+    }
 }
