@@ -3,12 +3,14 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub mod audit;
+pub mod balancer;
 pub mod nodes;
 pub mod operator;
 pub mod plane;
 pub mod shared;
 pub mod wait;
 
+pub use balancer::Balancer;
 pub use operator::Operator;
 pub use plane::Plane;
 pub use wait::eventually;

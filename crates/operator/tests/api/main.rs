@@ -7,6 +7,7 @@ mod lifecycle;
 mod ownership;
 mod parity;
 mod process;
+mod rotation;
 mod takeover;
 mod writes;
 
