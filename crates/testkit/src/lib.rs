@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub mod audit;
+pub mod balancer;
 pub mod nodes;
 pub mod operator;
 pub mod plane;
@@ -11,6 +12,7 @@ pub mod shared;
 pub mod wait;
 pub mod webhooks;
 
+pub use balancer::Balancer;
 pub use operator::Operator;
 pub use plane::Plane;
 pub use proxy::Proxy;

