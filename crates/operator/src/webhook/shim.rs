@@ -6,6 +6,7 @@ pub struct Policy<'a> {
     pub config: &'a OperatorConfig,
     pub restricted: bool,
     pub inference_pools: Option<bool>,
+    pub grove: Option<bool>,
 }
 pub struct Requester<'a> {
     pub username: Option<&'a str>,
