@@ -1,10 +1,10 @@
 //! From a question to a verdict: which objects are decoded, which rules are asked, how the verdict reads.
 //! Holds no rule of its own about fields; those are in `dynamo_render::validate`.
 
-use super::shim::{Judged, Policy, Requester, Verdict};
 use dynamo_api::v1alpha1::{
     DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest, DynamoModel,
 };
+use dynamo_render::validate::{Judged, Policy, Requester, Verdict};
 use serde::{Deserialize, de::DeserializeOwned, de::IgnoredAny};
 use serde_json::value::RawValue;
 use tracing::warn;
@@ -58,7 +58,8 @@ pub(super) fn validate(kind: Kind, request: &Request<'_>, knowledge: &Knowledge)
 
 fn judge<K: Judged + DeserializeOwned>(request: &Request<'_>, knowledge: &Knowledge) -> Answer {
     let OptionalApis { inference_pools, grove } = (knowledge.optional_apis)();
-    let policy = Policy { config: &knowledge.config, restricted: knowledge.restricted, inference_pools, grove };
+    let policy =
+        Policy { config: &knowledge.config, restricted: knowledge.restricted, inference_pools, grove };
     let verdict = match request.operation {
         Operation::Create => decode::<K>("object", request.object).map(|object| object.on_create(&policy)),
         Operation::Update => {
@@ -124,7 +125,7 @@ fn answer(verdict: &Verdict) -> Answer {
         code: 403,
         reason: "Forbidden",
         message: cut(&message, MESSAGE_LENGTH),
-        class: "invalid",
+        class: verdict.errors.0.first().map_or("invalid", |error| error.rule.spec().reason.as_str()),
     });
     let texts = verdict.warnings.iter().map(|warning| warning.text.as_str());
     Answer { denial, warnings: shorten(texts), patch: None }

@@ -8,7 +8,6 @@ mod judge;
 mod metrics;
 mod review;
 pub mod server;
-mod shim;
 
 use std::{fmt, time::Duration};
 
