@@ -16,7 +16,7 @@ use dynamo_kubekit::{
     key_of,
     metrics::ReconcileMetrics,
 };
-use dynamo_render::OperatorConfig;
+use dynamo_render::{OperatorConfig, Policy};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -116,6 +116,12 @@ impl Context {
             graph_failures: Arc::clone(&wiring.graph_failures),
             component_failures: Arc::clone(&wiring.component_failures),
         }
+    }
+
+    /// What validation may ask of this operator and its cluster, as admission does.
+    pub fn policy(&self) -> Policy<'_> {
+        let restricted = self.scope.exclusions().is_none();
+        self.apis.borrow().policy(&self.config, restricted)
     }
 
     /// Publishes a warning about `object`. An event that cannot be written is logged, never an error.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use dynamo_api::v1alpha1::DynamoComponentDeployment;
-use dynamo_render::{Facts, OperatorConfig, component, config::DiscoveryBackend, validate};
+use dynamo_render::{Facts, OperatorConfig, Policy, component, config::DiscoveryBackend, validate};
 use serde_json::{Value, json};
 
 fn by_hand(spec: &Value) -> DynamoComponentDeployment {
@@ -24,7 +24,11 @@ fn by_hand(spec: &Value) -> DynamoComponentDeployment {
 
 #[test]
 fn a_component_without_a_dynamo_namespace_is_refused_by_the_name_of_the_field() {
-    let errors = validate::component(&by_hand(&json!({"serviceName": "Worker"}))).unwrap_err();
+    let errors = {
+        let config = OperatorConfig::default();
+        validate::component(&by_hand(&json!({"serviceName": "Worker"})), &Policy::stateless(&config))
+            .unwrap_err()
+    };
     assert_eq!(
         errors.to_string(),
         "spec.dynamoNamespace is required in a component deployment: set it to the Dynamo namespace its pods \
@@ -40,8 +44,12 @@ fn a_component_of_no_graph_renders_with_the_labels_its_user_gave() {
         "labels": {"nvidia.com/dynamo-component": "Worker", "nvidia.com/dynamo-namespace": "mine"},
     }));
     let config = OperatorConfig { discovery_backend: DiscoveryBackend::Etcd, ..OperatorConfig::default() };
-    let built =
-        component::build_objects(&validate::component(&dcd).unwrap(), &config, &Facts::default()).unwrap();
+    let built = component::build_objects(
+        &validate::component(&dcd, &Policy::stateless(&config)).unwrap(),
+        &config,
+        &Facts::default(),
+    )
+    .unwrap();
 
     let template = built.deployment.spec.unwrap().template;
     let env = template.spec.unwrap().containers.remove(0).env.unwrap();
@@ -61,8 +69,9 @@ fn pods_of_no_graph_use_the_account_of_the_namespace_that_is_labelled_for_them()
     let facts = Facts { component_account: Some("engine".to_owned()), ..Facts::default() };
     for (facts, account) in [(Facts::default(), "default"), (facts, "engine")] {
         // Under Kubernetes discovery as well: without a graph there is no discovery account.
-        let valid = validate::component(&dcd).unwrap();
-        let built = component::build_objects(&valid, &OperatorConfig::default(), &facts).unwrap();
+        let config = OperatorConfig::default();
+        let valid = validate::component(&dcd, &Policy::stateless(&config)).unwrap();
+        let built = component::build_objects(&valid, &config, &facts).unwrap();
         let pod = built.deployment.spec.unwrap().template.spec.unwrap();
         assert_eq!(pod.service_account_name.as_deref(), Some(account));
     }

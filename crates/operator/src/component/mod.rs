@@ -75,7 +75,7 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
         finalizer::release(&ctx.client, &*dcd, labels::FINALIZER).await?;
         return Ok(Action::await_change());
     }
-    let component = match validate::component(&dcd) {
+    let component = match validate::component(&dcd, &ctx.policy()) {
         Ok(component) => component,
         Err(errors) => {
             status::report(ctx, &dcd, status::Outcome::Invalid(&errors)).await?;

@@ -101,7 +101,10 @@ mod tests {
             ("webhook-certificate", "say generate or inject"),
             ("webhook-certificate rotate", "rotate"),
             ("webhook-certificate generate", "--webhook-service"),
-            ("webhook-certificate inject --webhook-validating-configuration=v", "--webhook-mutating-configuration"),
+            (
+                "webhook-certificate inject --webhook-validating-configuration=v",
+                "--webhook-mutating-configuration",
+            ),
         ] {
             let message = parse(line).unwrap_err().to_string();
             assert!(message.contains(named), "{line}: {message}");

@@ -18,11 +18,12 @@ use std::time::Duration;
 use dynamo_render::config::{DiscoveryBackend, IngressDefaults, OperatorConfig};
 
 use checks::refused;
-pub use job::{Job, JobFlags};
 pub use document::reference;
+pub use job::{Job, JobFlags};
 pub use settings::{
     BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
-    LeaderElection, LogFlags, NamespacedName, Registrations, RoleNames, ScopeLease, TimeEncoding, WebhookFlags,
+    LeaderElection, LogFlags, NamespacedName, Registrations, RoleNames, ScopeLease, TimeEncoding,
+    WebhookFlags,
 };
 use syntax::Parsed;
 

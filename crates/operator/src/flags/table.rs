@@ -129,7 +129,11 @@ const WEBHOOKS: &[Flag] = &[
         "webhook-server-cert",
         "Secret of the certificate in the mode operator",
     ),
-    Flag::text("webhook-service", "", "Service of the webhooks; required in the mode operator and with configurations"),
+    Flag::text(
+        "webhook-service",
+        "",
+        "Service of the webhooks; required in the mode operator and with configurations",
+    ),
     Flag::text("webhook-namespace", "", "namespace of that Service and Secret; empty: that of the own pod"),
     Flag::text(
         "webhook-validating-configuration",

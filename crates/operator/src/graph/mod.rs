@@ -91,7 +91,7 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
         finalizer::release(&ctx.client, &*dgd, labels::FINALIZER).await.map_err(Error::Finalizer)?;
         return Ok(Action::await_change());
     }
-    let graph = match validate::graph(&dgd, &ctx.config) {
+    let graph = match validate::graph(&dgd, &ctx.policy()) {
         Ok(graph) => graph,
         Err(errors) => {
             status::report(ctx, &dgd, status::Outcome::Invalid(&errors)).await?;

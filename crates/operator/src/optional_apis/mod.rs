@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use dynamo_kubekit::{backoff::jittered, client::chain};
+use dynamo_render::{OperatorConfig, Policy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroupList;
 use kube::Client;
 use tokio::{sync::watch, time::Instant};
@@ -50,6 +51,12 @@ impl OptionalApis {
             ("monitoring.coreos.com", prometheus_operator),
             ("cert-manager.io", cert_manager),
         ]
+    }
+
+    /// What validation may ask of the cluster.
+    #[must_use]
+    pub fn policy<'a>(&self, config: &'a OperatorConfig, restricted: bool) -> Policy<'a> {
+        Policy { config, restricted, inference_pools: Some(self.inference_pools), grove: Some(self.grove) }
     }
 
     fn of(list: &APIGroupList) -> Self {

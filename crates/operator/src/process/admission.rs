@@ -41,9 +41,10 @@ pub(super) struct Admission {
 /// What the judge knows, from the flags and from what the process watches.
 pub(super) fn knowledge(flags: &Flags, scope: &Scope, apis: watch::Receiver<OptionalApis>) -> Knowledge {
     let exclusions = scope.exclusions().cloned();
-    let trusted = flags.trusted_service_accounts.iter().map(
-        |NamespacedName { namespace, name }| format!("system:serviceaccount:{namespace}:{name}"),
-    );
+    let trusted = flags
+        .trusted_service_accounts
+        .iter()
+        .map(|NamespacedName { namespace, name }| format!("system:serviceaccount:{namespace}:{name}"));
     Knowledge {
         config: OperatorConfig::clone(&flags.render),
         version: flags.version.to_string(),
@@ -52,7 +53,7 @@ pub(super) fn knowledge(flags: &Flags, scope: &Scope, apis: watch::Receiver<Opti
         excluded: Box::new(move |namespace| {
             exclusions.as_ref().is_some_and(|exclusions| exclusions.contains(namespace))
         }),
-        inference_pools: Box::new(move || Some(apis.borrow().inference_pools)),
+        optional_apis: Box::new(move || *apis.borrow()),
     }
 }
 
@@ -101,8 +102,7 @@ fn keep(
     Ok(match &flags.certificate {
         CertificateSource::Files { folder } => {
             let names = names(namespace.unwrap_or_default());
-            let settings =
-                FileSettings { directory: folder.into(), names, configurations, poll: POLL };
+            let settings = FileSettings { directory: folder.into(), names, configurations, poll: POLL };
             Box::pin(FileKeeper::new(client, settings, serving).run())
         }
         CertificateSource::Operator(certificate) => {

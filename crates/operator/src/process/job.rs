@@ -26,8 +26,7 @@ pub async fn run(flags: JobFlags) -> Result<(), Error> {
     let secret = flags.secret;
     match flags.job {
         Job::Generate { service, days } => {
-            let names =
-                Names { service, namespace: namespace.clone(), cluster_domain: cluster::domain() };
+            let names = Names { service, namespace: namespace.clone(), cluster_domain: cluster::domain() };
             generate(&client, &GenerateSettings { namespace, secret, names, days }).await?;
         }
         Job::Inject { registrations } => {

@@ -16,7 +16,11 @@ pub(super) struct Election {
 }
 
 impl Election {
-    pub(super) fn new(client: &Client, flags: &LeaderElection, metrics: LeaderMetrics) -> Result<Self, Error> {
+    pub(super) fn new(
+        client: &Client,
+        flags: &LeaderElection,
+        metrics: LeaderMetrics,
+    ) -> Result<Self, Error> {
         let namespace = flags.namespace.clone().or_else(cluster::own_namespace);
         let namespace = namespace.ok_or(Error::NoLeaseNamespace)?;
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "operator".to_owned());

@@ -229,9 +229,8 @@ async fn count(resources: Resources, caches: Caches, scope: Scope) -> Result<(),
         Source::new("DynamoGraphDeploymentScalingAdapter", adapters, State::state),
         Source::new("DynamoModel", models, State::state),
     ];
-    let excluded = move |namespace: &str| {
-        scope.exclusions().is_some_and(|exclusions| exclusions.contains(namespace))
-    };
+    let excluded =
+        move |namespace: &str| scope.exclusions().is_some_and(|exclusions| exclusions.contains(namespace));
     resources.run(sources, excluded, Resources::EVERY).await;
     Ok(())
 }

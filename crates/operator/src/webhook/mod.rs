@@ -8,11 +8,12 @@ mod judge;
 mod metrics;
 mod review;
 pub mod server;
-mod shim;
 
 use std::{fmt, time::Duration};
 
 use dynamo_render::config::OperatorConfig;
+
+use crate::optional_apis::OptionalApis;
 
 pub use handler::router;
 pub use metrics::WebhookMetrics;
@@ -28,8 +29,8 @@ pub struct Knowledge {
     pub trusted: Vec<String>,
     /// Whether a restricted operator owns the namespace; its objects are allowed here without a look.
     pub excluded: Box<dyn Fn(&str) -> bool + Send + Sync>,
-    /// Whether the API of inference pools is there; `None` while nobody has looked.
-    pub inference_pools: Box<dyn Fn() -> Option<bool> + Send + Sync>,
+    /// What the cluster offers now.
+    pub optional_apis: Box<dyn Fn() -> OptionalApis + Send + Sync>,
 }
 
 impl fmt::Debug for Knowledge {

@@ -8,9 +8,9 @@ mod optional_apis;
 mod ownership;
 mod parity;
 mod process;
+mod rotation;
 mod scope;
 mod secrets;
-mod rotation;
 mod takeover;
 mod writes;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
 use dynamo_render::{
-    Facts, OperatorConfig,
+    Facts, OperatorConfig, Policy,
     component::{self, ComponentObjects},
     config::DiscoveryBackend,
     graph::{self, DiscoveryObjects},
@@ -52,7 +52,7 @@ pub fn render_with(
     config: &OperatorConfig,
     facts: &Facts,
 ) -> Result<Rendered, String> {
-    let valid = validate::graph(dgd, config).map_err(|errors| errors.to_string())?;
+    let valid = validate::graph(dgd, &Policy::stateless(config)).map_err(|errors| errors.to_string())?;
     let objects = graph::build_objects(&valid, config);
     let mut components = Vec::new();
     for dcd in objects.components {
@@ -65,7 +65,8 @@ pub fn render_with(
             controller: Some(true),
             block_owner_deletion: Some(true),
         }]);
-        let valid = validate::component(&owned).map_err(|errors| errors.to_string())?;
+        let valid =
+            validate::component(&owned, &Policy::stateless(config)).map_err(|errors| errors.to_string())?;
         let built = component::build_objects(&valid, config, facts).map_err(|error| error.to_string())?;
         components.push((dcd, built));
     }

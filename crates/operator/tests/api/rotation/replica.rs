@@ -16,9 +16,7 @@ use axum::{
     response::Response,
 };
 use dynamo_operator::{
-    certs::{
-        CertificateMetrics, Configurations, Keeper, Names, Readiness, Resolver, Serving, Settings,
-    },
+    certs::{CertificateMetrics, Configurations, Keeper, Names, Readiness, Resolver, Serving, Settings},
     webhook::{Knowledge, Limits, WebhookMetrics, router, server},
 };
 use dynamo_render::config::OperatorConfig;
@@ -88,8 +86,7 @@ impl Replica {
     /// Starts keeper and server and joins the balancer, which sends reviews when the replica is ready.
     pub async fn start(site: &Site, balancer: &Balancer, fuse: Fuse) -> Self {
         let kubeconfig = Kubeconfig::read_from(&site.kubeconfig).unwrap();
-        let config =
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         let client = ClientBuilder::try_from(config).unwrap().with_layer(&fuse).build();
         let serving = Serving::new(CertificateMetrics::default());
         let (resolver, readiness) = (serving.resolver(), serving.readiness());

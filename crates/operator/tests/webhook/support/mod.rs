@@ -7,7 +7,10 @@ pub mod reviews;
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
-use dynamo_operator::webhook::{Knowledge, Limits, WebhookMetrics, router, server};
+use dynamo_operator::{
+    optional_apis::OptionalApis,
+    webhook::{Knowledge, Limits, WebhookMetrics, router, server},
+};
 use dynamo_render::config::OperatorConfig;
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use rustls::{
@@ -29,7 +32,7 @@ pub fn knowledge() -> Knowledge {
         restricted: false,
         trusted: vec![OPERATOR.to_owned()],
         excluded: Box::new(|namespace| namespace == "excluded"),
-        inference_pools: Box::new(|| Some(false)),
+        optional_apis: Box::new(OptionalApis::default),
     }
 }
 
