@@ -1,5 +1,6 @@
-//! Shared machinery over kube-rs: caches fed by one watch per kind, guarded apply, prune, conditions, backoff,
-//! events, the leader lease and the fence that asks for the right to write. It knows nothing of graphs: no type of the platform's API appears here.
+//! Shared machinery over kube-rs: caches fed by one watch per kind, guarded apply, prune, conditions, backoff, the
+//! leader lease, and the fence before every write. It knows nothing of graphs: no type of the platform's API appears
+//! here.
 
 mod adopt;
 pub mod apply;

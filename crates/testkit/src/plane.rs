@@ -7,6 +7,7 @@ use std::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use dynamo_devkit::control_plane::{AuditOptions, ControlPlane, ControlPlaneOptions};
@@ -62,10 +63,14 @@ impl Plane {
             .unwrap_or_else(|error| panic!("CRDs: {error}"));
         for crd in &crds {
             let name = crd.value["metadata"]["name"].as_str().expect("a CRD has a name");
-            control_plane
-                .kubectl()
-                .run(&["wait", "--for=condition=Established", &format!("crd/{name}"), "--timeout=30s"])
-                .unwrap_or_else(|error| panic!("CRD {name}: {error}"));
+            let condition = format!("crd/{name}");
+            let wait = ["wait", "--for=condition=Established", &condition, "--timeout=30s"];
+            let start = Instant::now();
+            // kubectl gives up at once on a definition that has no conditions yet.
+            while let Err(error) = control_plane.kubectl().run(&wait) {
+                assert!(start.elapsed() < Duration::from_secs(30), "CRD {name}: {error}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
         }
         let roles = ["planner", "epp"].map(|name| {
             format!(
