@@ -7,6 +7,8 @@ pub mod config;
 pub mod graph;
 pub mod names;
 pub mod parts;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod validate;
 pub mod version;
 
