@@ -12,8 +12,12 @@ mod support;
 use std::collections::BTreeSet;
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
-use dynamo_render::testing::graphs::{Mood, graph};
-use k8s_openapi::api::core::v1::Container;
+use dynamo_render::{
+    OperatorConfig, Policy,
+    testing::graphs::{Mood, change, graph},
+    validate::{self, Judged, Requester, Rule, Verdict},
+};
+use k8s_openapi::{api::core::v1::Container, apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use proptest::prelude::*;
 use serde_json::Value;
 use support::Rendered;
@@ -47,6 +51,50 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn every_graph_gets_one_verdict_from_every_caller(manifest in graph(Mood::Wild)) {
+        let dgd = decode(&manifest);
+        let config = support::platform();
+        for policy in policies(&config) {
+            let verdict = dgd.on_create(&policy);
+            prop_assert_eq!(&dgd.on_create(&policy), &verdict, "judged twice");
+            let of_controller = validate::graph(&dgd, &policy).err().unwrap_or_default();
+            prop_assert_eq!(&of_controller, &verdict.errors, "controller and webhook");
+            prop_assert_eq!(verdict.denial().is_some(), !verdict.errors.0.is_empty());
+            // What the reference let in can be edited: rules of ours are warnings as long as nothing else is broken.
+            let requester = Requester::default();
+            let after = dgd.on_update(&dgd, &requester, &policy);
+            let ours = after.errors.0.iter().find(|error| error.rule.spec().is_ours());
+            prop_assert!(ours.is_none(), "refused unchanged: {:?}", ours);
+            let contract = |verdict: &Verdict| {
+                verdict.errors.0.iter().filter(|error| !error.rule.spec().is_ours()).cloned().collect::<Vec<_>>()
+            };
+            prop_assert_eq!(contract(&after), contract(&verdict), "the contract's own rules stay");
+            prop_assert_eq!(
+                after.errors.0.len() + after.warnings.len(),
+                verdict.errors.0.len() + verdict.warnings.len(),
+                "nothing is forgotten"
+            );
+        }
+    }
+
+    #[test]
+    fn every_change_gets_a_verdict_and_one_of_a_dying_graph_is_allowed((old, new) in change(Mood::Wild)) {
+        let (old, mut new) = (decode(&old), decode(&new));
+        let config = support::platform();
+        let policy = Policy::stateless(&config);
+        let (nobody, trusted) = (Requester::default(), ["boss".to_owned()]);
+        let boss = Requester { username: Some("boss"), trusted: &trusted };
+        let rules = |requester: &Requester<'_>| -> BTreeSet<Rule> {
+            new.on_update(&old, requester, &policy).errors.0.iter().map(|error| error.rule).collect()
+        };
+        let mut of_nobody = rules(&nobody);
+        of_nobody.remove(&Rule::ReplicasOfAdapter);
+        prop_assert_eq!(of_nobody, rules(&boss), "trust lifts one rule and no other");
+        new.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        prop_assert_eq!(new.on_update(&old, &nobody, &policy), Verdict::default());
+    }
 }
 
 #[test]
@@ -65,6 +113,16 @@ fn most_tame_graphs_are_valid_so_that_the_properties_say_something() {
 /// Anything of the right JSON type decodes: an object that does not would stop a watch.
 fn decode(manifest: &Value) -> DynamoGraphDeployment {
     serde_json::from_value(manifest.clone()).unwrap_or_else(|error| panic!("{error}: {manifest}"))
+}
+
+/// Installations that differ in what they judge.
+fn policies(config: &OperatorConfig) -> [Policy<'_>; 3] {
+    let plain = Policy::stateless(config);
+    [
+        plain,
+        Policy { inference_pools: Some(false), grove: Some(true), restricted: true, config },
+        Policy { inference_pools: Some(true), grove: Some(false), ..plain },
+    ]
 }
 
 fn check_names(rendered: &Rendered) -> Result<(), TestCaseError> {

@@ -127,8 +127,8 @@ fn main_container(mood: Mood) -> BoxedStrategy<Value> {
     let words =
         &["python3", "-m", "dynamo.vllm", "dynamo.sglang", "/bin/sh", "-c", "&", "python3 -m dynamo.trtllm"];
     let resources = object(vec![
-        ("limits", quantities(mood, &["cpu", "memory", "nvidia.com/gpu"])),
-        ("requests", quantities(mood, &["cpu", "memory"])),
+        ("limits", quantities(mood, "limits", &["cpu", "memory", "nvidia.com/gpu"])),
+        ("requests", quantities(mood, "requests", &["cpu", "memory"])),
     ]);
     let port = json!([{"name": "own", "containerPort": 1234}]);
     let fields = object(vec![
@@ -146,8 +146,34 @@ fn main_container(mood: Mood) -> BoxedStrategy<Value> {
     with(fields, "image", text(mood, &["example.com/engine:1"]))
 }
 
-fn quantities(mood: Mood, names: &'static [&'static str]) -> BoxedStrategy<Value> {
-    object(names.iter().map(|name| (*name, text(mood, &["1", "2", "500m", "64Gi", "1e3"]))).collect())
+/// Amounts of resources; a tame request is never above a tame limit.
+fn quantities(mood: Mood, side: &str, names: &'static [&'static str]) -> BoxedStrategy<Value> {
+    let amounts = |name: &str| -> &'static [&'static str] {
+        match (name, side) {
+            ("cpu", "requests") => &["500m", "1", "0.5"],
+            ("cpu", _) => &["1", "2", "4000m"],
+            ("memory", "requests") => &["1Gi", "1e3"],
+            ("memory", _) => &["64Gi", "1Ti"],
+            _ => &["1", "2", "8"],
+        }
+    };
+    object(names.iter().map(|name| (*name, text(mood, amounts(name)))).collect())
+}
+
+/// Annotations of which the platform reads some.
+fn switches(mood: Mood, keys: &'static [&'static str]) -> BoxedStrategy<Value> {
+    let values = |key: &str| -> &'static [&'static str] {
+        match key.rsplit('/').next().unwrap_or_default() {
+            "enable-metrics" | "enable-grove" => &["true", "false"],
+            "dynamo-discovery-backend" => &["kubernetes", "etcd"],
+            "deployment-strategy" => &["Recreate", "RollingUpdate", "BlueGreen"],
+            "deployment-rolling-update-max-surge" => &["1", "25%", "200%"],
+            "deployment-rolling-update-max-unavailable" => &["0", "1", "100%"],
+            "dynamo-operator-origin-version" => &["0.9.0", "v1.2"],
+            _ => &["", "a b", "1"],
+        }
+    };
+    object(keys.iter().map(|key| (*key, text(mood, values(key)))).collect())
 }
 
 fn pod(mood: Mood) -> BoxedStrategy<Value> {
@@ -177,6 +203,7 @@ fn service(mood: Mood) -> BoxedStrategy<Value> {
         "nvidia.com/dynamo-discovery-backend",
         "nvidia.com/deployment-strategy",
         "nvidia.com/deployment-rolling-update-max-surge",
+        "nvidia.com/deployment-rolling-update-max-unavailable",
         "nvidia.com/restartAt",
         "example.com/note",
     ];
@@ -185,10 +212,13 @@ fn service(mood: Mood) -> BoxedStrategy<Value> {
         ("mountPoint", text(mood, &["/models", "/cache", "/dev/shm", "/x", ""])),
         ("useAsCompilationCache", any::<bool>().prop_map(Value::from).boxed()),
     ]);
-    let side = || {
-        let custom = labels(Mood::Tame, &["rdma/ib"]).prop_map(|_| json!({"rdma/ib": "1"})).boxed();
+    let side = |side: &str| {
+        let custom = match side {
+            "requests" => Just(json!({})).boxed(),
+            _ => text(mood, &["1", "8"]).prop_map(|amount| json!({"rdma/ib": amount})).boxed(),
+        };
         let short = &["cpu", "memory", "gpu"];
-        with(quantities(mood, short), "gpuType", text(mood, &["gpu.intel.com/xe", ""]))
+        with(quantities(mood, side, short), "gpuType", text(mood, &["gpu.intel.com/xe", ""]))
             .prop_flat_map(move |side| with(Just(side).boxed(), "custom", custom.clone()))
             .boxed()
     };
@@ -199,18 +229,36 @@ fn service(mood: Mood) -> BoxedStrategy<Value> {
     ];
     let metadata = object(vec![
         ("labels", labels(mood, &["team", "nvidia.com/metrics-enabled"])),
-        ("annotations", labels(mood, SWITCHES)),
+        ("annotations", switches(mood, SWITCHES)),
     ]);
+    let epp = prop_oneof![
+        3 => Just(json!({"configMapRef": {"name": "picker", "key": "config.yaml"}})),
+        1 => text(mood, &["picker"]).prop_map(|name| json!({"configMapRef": {"name": name, "key": "k"}})),
+    ];
+    let ingress = object(vec![
+        ("enabled", any::<bool>().prop_map(Value::from).boxed()),
+        ("host", text(mood, &["chat"])),
+        ("hostSuffix", text(mood, &["example.com", ""])),
+        ("ingressControllerClassName", text(mood, &["nginx", ""])),
+        ("tls", object(vec![("secretName", text(mood, &["chat-tls", ""]))])),
+    ]);
+    let nodes = prop_oneof![3 => Just(json!({})), 1 => number(mood).prop_map(|n| json!({"nodeCount": n}))];
     let fields = object(vec![
         ("componentType", text(mood, TYPES)),
         ("subComponentType", text(mood, &["prefill", "decode", ""])),
         ("replicas", number(mood)),
-        ("annotations", labels(mood, SWITCHES)),
+        ("annotations", switches(mood, SWITCHES)),
         ("labels", labels(mood, &["team"])),
+        ("dynamoNamespace", text(mood, &["mine", ""])),
+        ("autoscaling", Just(json!({"enabled": false})).boxed()),
+        ("scalingAdapter", any::<bool>().prop_map(|enabled| json!({"enabled": enabled})).boxed()),
+        ("ingress", with(ingress, "host", text(mood, &["chat", "c.d"]))),
+        ("multinode", nodes.boxed()),
+        ("eppConfig", epp.boxed()),
         ("envs", variables(mood)),
         ("envFromSecret", text(mood, &["token", ""])),
         ("volumeMounts", list(mount, 3)),
-        ("resources", object(vec![("requests", side()), ("limits", side())])),
+        ("resources", object(vec![("requests", side("requests")), ("limits", side("limits"))])),
         ("sharedMemory", shared_memory.boxed()),
         ("modelRef", text(mood, &["Qwen/Qwen3-0.6B"]).prop_map(|name| json!({"name": name})).boxed()),
         ("livenessProbe", probe(mood, true)),
@@ -221,10 +269,55 @@ fn service(mood: Mood) -> BoxedStrategy<Value> {
     with(fields, "extraPodSpec", pod(mood))
 }
 
+/// Makes the parts of a tame graph fit together that would else contradict each other nearly always.
+fn settle(spec: &mut Value) {
+    let fields = spec.as_object_mut().unwrap();
+    if fields.get("restart").is_some_and(|restart| restart["strategy"]["order"].is_array()) {
+        fields.remove("restart");
+    }
+    for claim in fields.get_mut("pvcs").and_then(Value::as_array_mut).into_iter().flatten() {
+        let whole = ["storageClass", "size", "volumeAccessMode"].iter().all(|key| claim.get(key).is_some());
+        claim["create"] = json!(whole);
+    }
+    let mut pickers = 0;
+    for service in fields.get_mut("services").and_then(Value::as_object_mut).unwrap().values_mut() {
+        if service["componentType"] == "epp" {
+            pickers += 1;
+            service["componentType"] = json!(if pickers > 1 { "worker" } else { "epp" });
+            service["replicas"] = json!(1);
+            service["eppConfig"] = json!({"configMapRef": {"name": "picker", "key": "config.yaml"}});
+            service.as_object_mut().unwrap().remove("multinode");
+        }
+    }
+}
+
+/// Two manifests of one graph, before and after a change of some services.
+pub fn change(mood: Mood) -> BoxedStrategy<(Value, Value)> {
+    (graph(mood), graph(mood), any::<bool>())
+        .prop_map(|(old, other, whole)| {
+            let mut new = other;
+            new["metadata"] = old["metadata"].clone();
+            if !whole {
+                let services = new["spec"]["services"].clone();
+                new["spec"] = old["spec"].clone();
+                for (name, service) in services.as_object().into_iter().flatten() {
+                    new["spec"]["services"][name] = service.clone();
+                }
+            }
+            (old, new)
+        })
+        .boxed()
+}
+
 /// A manifest of a graph.
 pub fn graph(mood: Mood) -> BoxedStrategy<Value> {
-    const SWITCHES: &[&str] =
-        &["nvidia.com/enable-metrics", "nvidia.com/dynamo-discovery-backend", "example.com/note"];
+    const SWITCHES: &[&str] = &[
+        "nvidia.com/enable-metrics",
+        "nvidia.com/enable-grove",
+        "nvidia.com/dynamo-discovery-backend",
+        "nvidia.com/dynamo-operator-origin-version",
+        "example.com/note",
+    ];
     let services =
         vec((text(mood, &["Frontend", "Worker", "worker", "A", "b-c", "B2"]), service(mood)), 0..4)
             .prop_map(|pairs| {
@@ -234,17 +327,37 @@ pub fn graph(mood: Mood) -> BoxedStrategy<Value> {
                 )
             })
             .boxed();
-    let spec =
-        object(vec![("envs", variables(mood)), ("backendFramework", text(mood, &["vllm", "sglang", ""]))]);
+    let claim = with(
+        object(vec![
+            ("create", any::<bool>().prop_map(Value::from).boxed()),
+            ("storageClass", text(mood, &["fast"])),
+            ("size", text(mood, &["10Gi", "1Ti"])),
+            ("volumeAccessMode", text(mood, &["ReadWriteMany"])),
+        ]),
+        "name",
+        text(mood, &["models", "cache", "scratch"]),
+    );
+    let order = list(text(mood, &["Frontend", "Worker", "A"]), 2);
+    let strategy = object(vec![("type", text(mood, &["Sequential", "Parallel"])), ("order", order)]);
+    let restart = with(object(vec![("strategy", strategy)]), "id", text(mood, &["1", "again"]));
+    let spec = object(vec![
+        ("envs", variables(mood)),
+        ("backendFramework", text(mood, &["vllm", "sglang", ""])),
+        ("pvcs", list(claim, 2)),
+        ("restart", restart),
+    ]);
     let spec = with(spec, "services", services);
     let metadata = with(
-        object(vec![("annotations", labels(mood, SWITCHES)), ("labels", labels(mood, &["team"]))]),
+        object(vec![("annotations", switches(mood, SWITCHES)), ("labels", labels(mood, &["team"]))]),
         "name",
         text(mood, &["chat", "a-1"]),
     );
     let metadata = with(metadata, "namespace", text(mood, &["demo"]));
     (metadata, spec)
-        .prop_map(|(metadata, spec)| {
+        .prop_map(move |(metadata, mut spec)| {
+            if mood == Mood::Tame {
+                settle(&mut spec);
+            }
             json!({
                 "apiVersion": "nvidia.com/v1alpha1",
                 "kind": "DynamoGraphDeployment",
