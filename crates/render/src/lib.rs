@@ -8,6 +8,8 @@ pub mod facts;
 pub mod graph;
 pub mod names;
 pub mod parts;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod validate;
 pub mod version;
 

@@ -12,19 +12,15 @@ mod support;
 use std::collections::BTreeSet;
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
-use k8s_openapi::api::core::v1::Container;
-use proptest::{collection::vec, prelude::*};
-use serde_json::{Map, Value, json};
+use dynamo_render::{
+    OperatorConfig, Policy,
+    testing::graphs::{Mood, change, graph},
+    validate::{self, Judged, Requester, Rule, Verdict},
+};
+use k8s_openapi::{api::core::v1::Container, apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use proptest::prelude::*;
+use serde_json::Value;
 use support::Rendered;
-
-/// How far a generator strays from what the API server accepts.
-#[derive(Clone, Copy, PartialEq)]
-enum Mood {
-    /// Anything of the right JSON type.
-    Wild,
-    /// Texts that are valid where they stand; combinations are still free.
-    Tame,
-}
 
 fn cases() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(500);
@@ -55,6 +51,50 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn every_graph_gets_one_verdict_from_every_caller(manifest in graph(Mood::Wild)) {
+        let dgd = decode(&manifest);
+        let config = support::platform();
+        for policy in policies(&config) {
+            let verdict = dgd.on_create(&policy);
+            prop_assert_eq!(&dgd.on_create(&policy), &verdict, "judged twice");
+            let of_controller = validate::graph(&dgd, &policy).err().unwrap_or_default();
+            prop_assert_eq!(&of_controller, &verdict.errors, "controller and webhook");
+            prop_assert_eq!(verdict.denial().is_some(), !verdict.errors.0.is_empty());
+            // What the reference let in can be edited: rules of ours are warnings as long as nothing else is broken.
+            let requester = Requester::default();
+            let after = dgd.on_update(&dgd, &requester, &policy);
+            let ours = after.errors.0.iter().find(|error| error.rule.spec().is_ours());
+            prop_assert!(ours.is_none(), "refused unchanged: {:?}", ours);
+            let contract = |verdict: &Verdict| {
+                verdict.errors.0.iter().filter(|error| !error.rule.spec().is_ours()).cloned().collect::<Vec<_>>()
+            };
+            prop_assert_eq!(contract(&after), contract(&verdict), "the contract's own rules stay");
+            prop_assert_eq!(
+                after.errors.0.len() + after.warnings.len(),
+                verdict.errors.0.len() + verdict.warnings.len(),
+                "nothing is forgotten"
+            );
+        }
+    }
+
+    #[test]
+    fn every_change_gets_a_verdict_and_one_of_a_dying_graph_is_allowed((old, new) in change(Mood::Wild)) {
+        let (old, mut new) = (decode(&old), decode(&new));
+        let config = support::platform();
+        let policy = Policy::stateless(&config);
+        let (nobody, trusted) = (Requester::default(), ["boss".to_owned()]);
+        let boss = Requester { username: Some("boss"), trusted: &trusted };
+        let rules = |requester: &Requester<'_>| -> BTreeSet<Rule> {
+            new.on_update(&old, requester, &policy).errors.0.iter().map(|error| error.rule).collect()
+        };
+        let mut of_nobody = rules(&nobody);
+        of_nobody.remove(&Rule::ReplicasOfAdapter);
+        prop_assert_eq!(of_nobody, rules(&boss), "trust lifts one rule and no other");
+        new.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        prop_assert_eq!(new.on_update(&old, &nobody, &policy), Verdict::default());
+    }
 }
 
 #[test]
@@ -73,6 +113,16 @@ fn most_tame_graphs_are_valid_so_that_the_properties_say_something() {
 /// Anything of the right JSON type decodes: an object that does not would stop a watch.
 fn decode(manifest: &Value) -> DynamoGraphDeployment {
     serde_json::from_value(manifest.clone()).unwrap_or_else(|error| panic!("{error}: {manifest}"))
+}
+
+/// Installations that differ in what they judge.
+fn policies(config: &OperatorConfig) -> [Policy<'_>; 3] {
+    let plain = Policy::stateless(config);
+    [
+        plain,
+        Policy { inference_pools: Some(false), grove: Some(true), restricted: true, config },
+        Policy { inference_pools: Some(true), grove: Some(false), ..plain },
+    ]
 }
 
 fn check_names(rendered: &Rendered) -> Result<(), TestCaseError> {
@@ -162,246 +212,4 @@ fn is_label_value(value: &str) -> bool {
     let inner = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     let ends = |c: char| c.is_ascii_alphanumeric();
     value.is_empty() || (inner && value.len() <= 63 && value.starts_with(ends) && value.ends_with(ends))
-}
-
-/// An object in which each field is there in about a third of the cases.
-fn object(fields: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {
-    let (keys, values): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
-    let values: Vec<_> = values.into_iter().map(|value| prop::option::weighted(0.35, value)).collect();
-    values
-        .prop_map(move |values| {
-            let present =
-                keys.iter().zip(values).filter_map(|(key, value)| Some(((*key).to_owned(), value?)));
-            Value::Object(present.collect::<Map<_, _>>())
-        })
-        .boxed()
-}
-
-fn with(base: BoxedStrategy<Value>, key: &'static str, value: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
-    (base, value)
-        .prop_map(move |(mut base, value)| {
-            base[key] = value;
-            base
-        })
-        .boxed()
-}
-
-fn one_of(texts: &'static [&'static str]) -> BoxedStrategy<String> {
-    prop::sample::select(texts).prop_map(ToOwned::to_owned).boxed()
-}
-
-/// A text: one of `good`, or anything at all.
-fn text(mood: Mood, good: &'static [&'static str]) -> BoxedStrategy<Value> {
-    let any = prop_oneof![
-        Just(String::new()),
-        any::<String>(),
-        "[ -~]{1,80}",
-        "[a-zA-Z0-9_.-]{60,70}",
-        one_of(&["é", "\u{0}", "\u{202e}", "\u{212a}elvin", "İ", " ", "-", "a\nb", "$(POD_NAME)"]),
-    ];
-    match mood {
-        Mood::Tame => one_of(good).prop_map(Value::from).boxed(),
-        Mood::Wild => prop_oneof![3 => one_of(good), 1 => any].prop_map(Value::from).boxed(),
-    }
-}
-
-fn number(mood: Mood) -> BoxedStrategy<Value> {
-    match mood {
-        Mood::Tame => (0..100i32).prop_map(Value::from).boxed(),
-        Mood::Wild => prop_oneof![0..100i32, any::<i32>()].prop_map(Value::from).boxed(),
-    }
-}
-
-fn list(item: BoxedStrategy<Value>, most: usize) -> BoxedStrategy<Value> {
-    vec(item, 0..=most).prop_map(Value::from).boxed()
-}
-
-fn variables(mood: Mood) -> BoxedStrategy<Value> {
-    const NAMES: &[&str] =
-        &["A", "B", "_c", "DYN_NAMESPACE", "NATS_SERVER", "POD_NAME", "VLLM_CACHE_ROOT", "DYN_SYSTEM_PORT"];
-    let plain = object(vec![("value", text(mood, &["1", "x y", "$(A)"]))]);
-    list(with(plain, "name", text(mood, NAMES)), 5)
-}
-
-fn labels(mood: Mood, keys: &'static [&'static str]) -> BoxedStrategy<Value> {
-    let values = &["true", "false", "etcd", "kubernetes", "Recreate", "", "1", "x.y-z"];
-    vec((text(mood, keys), text(mood, values)), 0..4)
-        .prop_map(|pairs| {
-            let pairs = pairs.into_iter();
-            Value::Object(
-                pairs.map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), value)).collect(),
-            )
-        })
-        .boxed()
-}
-
-fn probe(mood: Mood, handler_needed: bool) -> BoxedStrategy<Value> {
-    let handlers = prop_oneof![
-        Just(json!({"httpGet": {"path": "/x", "port": 9090}})),
-        Just(json!({"httpGet": {"path": "/x", "port": "system"}})),
-        Just(json!({"tcpSocket": {"port": "http"}})),
-        Just(json!({"exec": {"command": ["true"]}})),
-        Just(json!({"grpc": {"port": 1}})),
-    ];
-    let handlers = if handler_needed && mood == Mood::Tame {
-        handlers.boxed()
-    } else {
-        prop_oneof![handlers, Just(json!({}))].boxed()
-    };
-    let timings = object(vec![
-        ("periodSeconds", number(mood)),
-        ("timeoutSeconds", number(mood)),
-        ("failureThreshold", number(mood)),
-        ("initialDelaySeconds", number(mood)),
-    ]);
-    (handlers, timings)
-        .prop_map(|(mut handler, timings)| {
-            for (key, value) in timings.as_object().into_iter().flatten() {
-                handler[key] = value.clone();
-            }
-            handler
-        })
-        .boxed()
-}
-
-/// Mounts with distinct paths: two at one path are the user's own mistake.
-fn mounts_of_user(mood: Mood) -> BoxedStrategy<Value> {
-    let paths = prop::sample::subsequence(vec!["/dev/shm", "/models", "/scratch", "/x"], 0..3);
-    (paths, text(mood, &["shared-memory", "models", "scratch", "nowhere"]))
-        .prop_map(|(paths, name)| {
-            paths.into_iter().map(|path| json!({"name": name, "mountPath": path})).collect()
-        })
-        .boxed()
-}
-
-fn main_container(mood: Mood) -> BoxedStrategy<Value> {
-    let words =
-        &["python3", "-m", "dynamo.vllm", "dynamo.sglang", "/bin/sh", "-c", "&", "python3 -m dynamo.trtllm"];
-    let resources = object(vec![
-        ("limits", quantities(mood, &["cpu", "memory", "nvidia.com/gpu"])),
-        ("requests", quantities(mood, &["cpu", "memory"])),
-    ]);
-    let port = json!([{"name": "own", "containerPort": 1234}]);
-    let fields = object(vec![
-        ("name", text(mood, &["main", "engine"])),
-        ("command", list(text(mood, words), 4)),
-        ("args", list(text(mood, words), 4)),
-        ("env", variables(mood)),
-        ("ports", Just(port).boxed()),
-        ("volumeMounts", mounts_of_user(mood)),
-        ("resources", resources),
-        ("livenessProbe", probe(mood, true)),
-        ("readinessProbe", probe(mood, true)),
-        ("startupProbe", probe(mood, true)),
-    ]);
-    with(fields, "image", text(mood, &["example.com/engine:1"]))
-}
-
-fn quantities(mood: Mood, names: &'static [&'static str]) -> BoxedStrategy<Value> {
-    object(names.iter().map(|name| (*name, text(mood, &["1", "2", "500m", "64Gi", "1e3"]))).collect())
-}
-
-fn pod(mood: Mood) -> BoxedStrategy<Value> {
-    let sidecar = variables(mood)
-        .prop_map(|env| json!([{"name": "sidecar", "image": "example.com/log:1", "env": env}]))
-        .boxed();
-    let volumes = prop::sample::subsequence(vec!["shared-memory", "models", "scratch", "cache"], 0..4)
-        .prop_map(|names| {
-            names.into_iter().map(|name| json!({"name": name, "emptyDir": {}})).collect::<Value>()
-        })
-        .boxed();
-    let fields = object(vec![
-        ("containers", sidecar),
-        ("volumes", volumes),
-        ("serviceAccountName", text(mood, &["mine", ""])),
-        ("terminationGracePeriodSeconds", number(mood)),
-        ("nodeSelector", labels(mood, &["pool", "zone"])),
-        ("securityContext", Just(json!({})).boxed()),
-    ]);
-    with(fields, "mainContainer", main_container(mood))
-}
-
-fn service(mood: Mood) -> BoxedStrategy<Value> {
-    const TYPES: &[&str] = &["frontend", "worker", "prefill", "decode", "planner", "epp", "router", ""];
-    const SWITCHES: &[&str] = &[
-        "nvidia.com/enable-metrics",
-        "nvidia.com/dynamo-discovery-backend",
-        "nvidia.com/deployment-strategy",
-        "nvidia.com/deployment-rolling-update-max-surge",
-        "nvidia.com/restartAt",
-        "example.com/note",
-    ];
-    let mount = object(vec![
-        ("name", text(mood, &["models", "cache", "scratch"])),
-        ("mountPoint", text(mood, &["/models", "/cache", "/dev/shm", "/x", ""])),
-        ("useAsCompilationCache", any::<bool>().prop_map(Value::from).boxed()),
-    ]);
-    let side = || {
-        let custom = labels(Mood::Tame, &["rdma/ib"]).prop_map(|_| json!({"rdma/ib": "1"})).boxed();
-        let short = &["cpu", "memory", "gpu"];
-        with(quantities(mood, short), "gpuType", text(mood, &["gpu.intel.com/xe", ""]))
-            .prop_flat_map(move |side| with(Just(side).boxed(), "custom", custom.clone()))
-            .boxed()
-    };
-    let shared_memory = prop_oneof![
-        Just(json!({})),
-        Just(json!({"disabled": true})),
-        text(mood, &["1Gi", "8Gi"]).prop_map(|size| json!({"size": size})),
-    ];
-    let metadata = object(vec![
-        ("labels", labels(mood, &["team", "nvidia.com/metrics-enabled"])),
-        ("annotations", labels(mood, SWITCHES)),
-    ]);
-    let fields = object(vec![
-        ("componentType", text(mood, TYPES)),
-        ("subComponentType", text(mood, &["prefill", "decode", ""])),
-        ("replicas", number(mood)),
-        ("annotations", labels(mood, SWITCHES)),
-        ("labels", labels(mood, &["team"])),
-        ("envs", variables(mood)),
-        ("envFromSecret", text(mood, &["token", ""])),
-        ("volumeMounts", list(mount, 3)),
-        ("resources", object(vec![("requests", side()), ("limits", side())])),
-        ("sharedMemory", shared_memory.boxed()),
-        ("modelRef", text(mood, &["Qwen/Qwen3-0.6B"]).prop_map(|name| json!({"name": name})).boxed()),
-        ("livenessProbe", probe(mood, true)),
-        ("readinessProbe", probe(mood, true)),
-        ("globalDynamoNamespace", any::<bool>().prop_map(Value::from).boxed()),
-        ("extraPodMetadata", metadata),
-    ]);
-    with(fields, "extraPodSpec", pod(mood))
-}
-
-/// A manifest as JSON, which shrinks to something readable.
-fn graph(mood: Mood) -> BoxedStrategy<Value> {
-    const SWITCHES: &[&str] =
-        &["nvidia.com/enable-metrics", "nvidia.com/dynamo-discovery-backend", "example.com/note"];
-    let services =
-        vec((text(mood, &["Frontend", "Worker", "worker", "A", "b-c", "B2"]), service(mood)), 0..4)
-            .prop_map(|pairs| {
-                let pairs = pairs.into_iter();
-                Value::Object(
-                    pairs.map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), value)).collect(),
-                )
-            })
-            .boxed();
-    let spec =
-        object(vec![("envs", variables(mood)), ("backendFramework", text(mood, &["vllm", "sglang", ""]))]);
-    let spec = with(spec, "services", services);
-    let metadata = with(
-        object(vec![("annotations", labels(mood, SWITCHES)), ("labels", labels(mood, &["team"]))]),
-        "name",
-        text(mood, &["chat", "a-1"]),
-    );
-    let metadata = with(metadata, "namespace", text(mood, &["demo"]));
-    (metadata, spec)
-        .prop_map(|(metadata, spec)| {
-            json!({
-                "apiVersion": "nvidia.com/v1alpha1",
-                "kind": "DynamoGraphDeployment",
-                "metadata": metadata,
-                "spec": spec,
-            })
-        })
-        .boxed()
 }

@@ -14,6 +14,9 @@ use crate::{
     names,
 };
 
+/// What follows the host of an Ingress unless its user says otherwise (`api.md` section 5, IngressSpec).
+const DEFAULT_SUFFIX: &str = "local";
+
 /// A component deployment that met every rule, with what was parsed on the way.
 #[derive(Debug, Clone)]
 pub struct ValidatedComponent<'a> {
@@ -190,6 +193,18 @@ fn check_ingress(field: &str, spec: &SharedSpec, verdict: &mut Verdict) {
             format!("{field}.ingress.host"),
             "is required when ingress is enabled",
         );
+    }
+    // Without a class no Ingress is made, and nothing reads the names below.
+    if ingress.ingress_controller_class_name.is_none() {
+        return;
+    }
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let suffix = ingress.host_suffix.as_deref().unwrap_or(DEFAULT_SUFFIX);
+    let host = format!("{}{}.{suffix}", text(&ingress.host_prefix), text(&ingress.host));
+    if ingress.host.is_some() && !names::is_dns_subdomain(host.strip_prefix("*.").unwrap_or(&host)) {
+        let words = "the host name must be a DNS subdomain: hostPrefix, host, '.' and hostSuffix together, of a-z, 0-9, \
+                     '-' and '.'";
+        verdict.invalid(Rule::IngressHostInvalid, format!("{field}.ingress"), &host, words);
     }
     let secret = ingress.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
     if let Some(secret) = secret.filter(|name| !names::is_dns_subdomain(name)) {

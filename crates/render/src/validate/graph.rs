@@ -82,11 +82,10 @@ fn check_metadata(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mu
         && version::parse(value).is_none()
     {
         let text = format!(
-            "annotation {key} has invalid value {value:?}: must be valid semver, such as 0.9.0; leave it out to have \
+            "metadata.annotations: annotation {key} has invalid value {value:?}: must be valid semver, such as 0.9.0; leave it out to have \
              it set"
         );
-        let field = format!("metadata.annotations[{key}]");
-        verdict.say(Rule::OriginVersionInvalid, field, Some(value.clone()), text);
+        verdict.say(Rule::OriginVersionInvalid, "metadata.annotations", Some(value.clone()), text);
     }
     if let Some(all) = &dgd.metadata.annotations {
         rollout::check_discovery("metadata.annotations", all, verdict);

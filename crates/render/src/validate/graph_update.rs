@@ -85,7 +85,9 @@ fn check_set(new: &BTreeMap<String, SharedSpec>, old: &BTreeMap<String, SharedSp
         .collect();
     if !said.is_empty() {
         let changes = said.join(", ");
-        let text = format!("service topology is immutable and cannot be modified after creation: {changes}");
+        let text = format!(
+            "spec.services: service topology is immutable and cannot be modified after creation: {changes}"
+        );
         verdict.say(Rule::ServicesImmutable, "spec.services", Some(changes), text);
     }
 }

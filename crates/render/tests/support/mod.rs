@@ -2,7 +2,10 @@
 //! Must not judge anything: comparing is the business of each layer.
 #![allow(dead_code, reason = "each layer uses a part of it")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
 use dynamo_render::{
@@ -146,4 +149,26 @@ pub fn tests_folder() -> PathBuf {
 /// Root of the workspace.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Folder of the recorded public manifests and of what the reference made of them.
+pub fn parity() -> PathBuf {
+    let shared = std::env::var_os("DYNAMO_SHARED");
+    shared.map_or_else(|| workspace().join("../shared"), PathBuf::from).join("parity")
+}
+
+/// The public manifests, sorted; `None`, and a line that says so, where they are not at hand.
+pub fn parity_inputs() -> Option<Vec<PathBuf>> {
+    let folder = parity().join("input");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI needs DYNAMO_SHARED with parity/input");
+        // Written past the capture of test output: a skip must be seen.
+        let line = format!("SKIPPED parity: no {}; set DYNAMO_SHARED\n", folder.display());
+        std::io::stderr().write_all(line.as_bytes()).expect("standard error can be written");
+        return None;
+    };
+    let mut inputs: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("the folder is readable").path()).collect();
+    inputs.sort();
+    Some(inputs)
 }

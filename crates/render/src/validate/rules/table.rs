@@ -200,6 +200,8 @@ rules! {
         "must be a DNS subdomain", "ours: the API server refuses the reference";
     AccountNameInvalid "account-name-invalid" [Graph Component] Both Error Invalid Admission
         "must be a DNS subdomain", "ours: the API server refuses the pod";
+    IngressHostInvalid "ingress-host-invalid" [Graph Component] Both Error Invalid Admission
+        "ingress…the host name must be a DNS subdomain", "ours: the API server refuses the Ingress";
     LabelKeyInvalid "label-key-invalid" [Graph Component Request] Both Error Invalid Admission
         "is no key of a label", "ours: the API server refuses the object";
     LabelValueInvalid "label-value-invalid" [Graph Component Request] Both Error Invalid Admission
