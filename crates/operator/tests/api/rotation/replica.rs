@@ -140,9 +140,9 @@ impl Replica {
         self.keeper.abort();
     }
 
-    /// An orderly end: no new connections, then the server finishes what runs.
+    /// An orderly end: no new connections, those that are open end, then the server does.
     pub async fn stop(&mut self, balancer: &Balancer) {
-        balancer.remove(self.address);
+        balancer.drain(self.address).await;
         self.keeper.abort();
         self.stop.send_replace(true);
         let _ = (&mut self.server).await;
