@@ -4,6 +4,7 @@
 //! follow; a balancer stands for the endpoints. Every review is a connection and a handshake of its own.
 
 mod fuse;
+mod modes;
 mod replica;
 
 use std::{
@@ -147,7 +148,11 @@ async fn rotated(client: &Client, namespace: &str, before: &Shown, replicas: &[&
     eventually("the end of the rotation", || async {
         let now = shown(client, namespace).await;
         let is_served = replicas.iter().all(|replica| replica.serves(&now.leaf));
-        if now.leaf != before.leaf && !now.is_rotating && is_served { Ok(now) } else { Err(format!("{now:?}")) }
+        if now.leaf != before.leaf && !now.is_rotating && is_served {
+            Ok(now)
+        } else {
+            Err(format!("{now:?}"))
+        }
     })
     .await
 }

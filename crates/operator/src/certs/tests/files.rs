@@ -71,10 +71,8 @@ async fn a_swapped_volume_is_read_and_a_broken_pair_keeps_the_old_one() {
     assert_eq!(readiness.reason(), None);
 
     write_volume(&root, "three", &second, second.key_pem());
-    until("the second pair is served", || {
-        serial_of(&resolver) == Some(second.certificate().der().to_vec())
-    })
-    .await;
+    until("the second pair is served", || serial_of(&resolver) == Some(second.certificate().der().to_vec()))
+        .await;
     assert_eq!(metrics.read.get(), 2);
     task.abort();
     std::fs::remove_dir_all(&root).unwrap();

@@ -111,9 +111,9 @@ impl Tables {
 
     fn accepts(&mut self, leaf: usize, bundle: usize) -> bool {
         let Self { leaves, bundles, accepted, .. } = self;
-        *accepted.entry((leaf, bundle)).or_insert_with(|| {
-            verify(leaves[leaf].chain(), &bundles[bundle], SERVER, start()).is_ok()
-        })
+        *accepted
+            .entry((leaf, bundle))
+            .or_insert_with(|| verify(leaves[leaf].chain(), &bundles[bundle], SERVER, start()).is_ok())
     }
 
     /// What a replica serves when its watches told this.
@@ -191,9 +191,8 @@ fn successors(state: State, rules: Rules, tables: &mut Tables) -> Vec<State> {
                 push(state, told.look(tables));
             }
         }
-        let is_used = |which: usize| {
-            !rules.settles || state.used[which].version >= replica.shown[which].version
-        };
+        let is_used =
+            |which: usize| !rules.settles || state.used[which].version >= replica.shown[which].version;
         if !replica.settled && is_used(0) && is_used(1) {
             push(state, Replica { settled: true, ..replica });
         }
@@ -223,7 +222,8 @@ fn successors(state: State, rules: Rules, tables: &mut Tables) -> Vec<State> {
 }
 
 fn crashed(state: State, at: usize, tables: &mut Tables) -> State {
-    let fresh = Replica { secret: state.secret, shown: state.shown, settled: false, leaf: None, sending: None };
+    let fresh =
+        Replica { secret: state.secret, shown: state.shown, settled: false, leaf: None, sending: None };
     let mut after = state;
     after.replicas[at] = fresh.look(tables);
     after

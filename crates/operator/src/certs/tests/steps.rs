@@ -163,9 +163,8 @@ fn the_order_of_a_published_bundle_means_nothing() {
 
 #[test]
 fn a_secret_without_a_usable_authority_is_repaired_in_rotation_order() {
-    let garbage = |keys: &[&'static str]| {
-        keys.iter().fold(Change::default(), |change, key| change.set(key, "garbage"))
-    };
+    let garbage =
+        |keys: &[&'static str]| keys.iter().fold(Change::default(), |change, key| change.set(key, "garbage"));
     for change in [
         garbage(&[stored::SIGNER_KEY]),
         garbage(&[stored::BUNDLE]),

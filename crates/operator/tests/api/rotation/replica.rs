@@ -16,9 +16,7 @@ use axum::{
     response::Response,
 };
 use dynamo_operator::{
-    certs::{
-        CertificateMetrics, Configurations, Keeper, Names, Readiness, Resolver, Serving, Settings,
-    },
+    certs::{CertificateMetrics, Configurations, Keeper, Names, Readiness, Resolver, Serving, Settings},
     webhook::{Knowledge, Limits, WebhookMetrics, router, server},
 };
 use dynamo_render::config::OperatorConfig;
@@ -58,16 +56,20 @@ impl Site {
         }
     }
 
+    pub fn names(&self) -> Names {
+        Names {
+            service: self.service.clone(),
+            namespace: self.namespace.clone(),
+            cluster_domain: "cluster.local".to_owned(),
+        }
+    }
+
     fn settings(&self) -> Settings {
         Settings {
             namespace: self.namespace.clone(),
             secret: self.secret.clone(),
             configurations: self.configurations.clone(),
-            names: Names {
-                service: self.service.clone(),
-                namespace: self.namespace.clone(),
-                cluster_domain: "cluster.local".to_owned(),
-            },
+            names: self.names(),
             leaf_days: 365,
             settle: Duration::from_secs(1),
         }
@@ -88,13 +90,23 @@ impl Replica {
     /// Starts keeper and server and joins the balancer, which sends reviews when the replica is ready.
     pub async fn start(site: &Site, balancer: &Balancer, fuse: Fuse) -> Self {
         let kubeconfig = Kubeconfig::read_from(&site.kubeconfig).unwrap();
-        let config =
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         let client = ClientBuilder::try_from(config).unwrap().with_layer(&fuse).build();
         let serving = Serving::new(CertificateMetrics::default());
         let (resolver, readiness) = (serving.resolver(), serving.readiness());
         let keeper = tokio::spawn(Keeper::new(client, site.settings(), serving).run());
+        Self::serve(site, balancer, resolver, readiness, keeper, fuse).await
+    }
 
+    /// Starts a server alone, for certificates that `keeper` keeps.
+    pub async fn serve(
+        site: &Site,
+        balancer: &Balancer,
+        resolver: Resolver,
+        readiness: Readiness,
+        keeper: JoinHandle<()>,
+        fuse: Fuse,
+    ) -> Self {
         let knowledge = Knowledge {
             config: OperatorConfig::default(),
             version: "0.9.0".to_owned(),
@@ -126,6 +138,10 @@ impl Replica {
 
     pub async fn ready(&self) {
         eventually("a ready replica", || async { self.readiness.reason().map_or(Ok(()), Err) }).await;
+    }
+
+    pub fn reason(&self) -> Option<String> {
+        self.readiness.reason()
     }
 
     /// Whether handshakes get the first certificate of a PEM text.
