@@ -11,14 +11,30 @@ const MODULES: [(&str, BackendFramework); 3] = [
     ("dynamo.trtllm", BackendFramework::Trtllm),
 ];
 
+/// What the command line and the manifest say about the backend does not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    #[error(
+        "backend framework mismatch: the command runs {found} but backendFramework is {explicit}; make them equal or \
+         leave backendFramework out"
+    )]
+    Mismatch { found: BackendFramework, explicit: BackendFramework },
+    #[error("runs several backends ({}): set backendFramework to the one that counts", list(.0))]
+    Several(Vec<BackendFramework>),
+}
+
+fn list(backends: &[BackendFramework]) -> String {
+    backends.iter().map(BackendFramework::as_str).collect::<Vec<_>>().join(", ")
+}
+
 /// The backend of a component: what its command line says, else `explicit`.
 ///
 /// # Errors
-/// The rule that is broken when the command line says something else than `explicit`, or several things.
+/// When the command line says something else than `explicit`, or several things.
 pub fn of(
     spec: &SharedSpec,
     explicit: Option<&BackendFramework>,
-) -> Result<Option<BackendFramework>, String> {
+) -> Result<Option<BackendFramework>, Contradiction> {
     if Role::of(ComponentType::of(spec)) != Role::Worker {
         return Ok(None);
     }
@@ -32,15 +48,11 @@ pub fn of(
         ([], explicit) => Ok(explicit.cloned()),
         ([one], None) => Ok(Some(one.clone())),
         ([one], Some(explicit)) if one == explicit => Ok(Some(one.clone())),
-        ([one], Some(explicit)) => Err(format!(
-            "backend framework mismatch: the command runs {one} but backendFramework is {explicit}; make them equal \
-             or leave backendFramework out"
-        )),
+        ([one], Some(explicit)) => {
+            Err(Contradiction::Mismatch { found: one.clone(), explicit: explicit.clone() })
+        }
         (_, Some(explicit)) => Ok(Some(explicit.clone())),
-        (several, None) => Err(format!(
-            "runs several backends ({}): set backendFramework to the one that counts",
-            several.iter().map(BackendFramework::as_str).collect::<Vec<_>>().join(", ")
-        )),
+        (_, None) => Err(Contradiction::Several(found)),
     }
 }
 

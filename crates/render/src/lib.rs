@@ -8,6 +8,7 @@ pub mod graph;
 pub mod names;
 pub mod parts;
 pub mod validate;
+pub mod version;
 
 pub use config::OperatorConfig;
-pub use validate::{FieldError, FieldErrors};
+pub use validate::{FieldError, FieldErrors, Policy};

@@ -1,12 +1,14 @@
-//! Names derived from a graph and its services (`workload.md` section 2), with their limits.
-//! Parsed once at the edge, so that no later step can meet a name the API server refuses.
+//! Names derived from a graph and its services (`workload.md` section 2), and what Kubernetes takes as a name.
+//! Predicates only: which field a name comes from is known to validation.
 
 use sha2::{Digest, Sha256};
 
-use crate::validate::FieldError;
-
 /// Longest name of a Service, label value and most other names here.
 pub const LABEL_LIMIT: usize = 63;
+/// Longest name of objects that are no DNS label.
+const SUBDOMAIN_LIMIT: usize = 253;
+/// Longest sum of the names of a PodCliqueSet, a scaling group and a clique (`multinode.md` section 4.5).
+pub const GROVE_LIMIT: usize = 45;
 /// The Dynamo namespace that services with `globalDynamoNamespace` share.
 pub const GLOBAL_DYNAMO_NAMESPACE: &str = "dynamo";
 
@@ -14,6 +16,17 @@ pub const GLOBAL_DYNAMO_NAMESPACE: &str = "dynamo";
 #[must_use]
 pub fn component(graph: &str, service: &str) -> String {
     format!("{graph}-{}", service.to_lowercase())
+}
+
+/// Names whose lengths Grove adds up: the set and the clique, with a scaling group between them for several nodes.
+#[must_use]
+pub fn grove_parts(graph: &str, service: &str, several_nodes: bool) -> Vec<String> {
+    let service = service.to_lowercase();
+    if several_nodes {
+        vec![graph.to_owned(), service.clone(), format!("{service}-ldr")]
+    } else {
+        vec![graph.to_owned(), service]
+    }
 }
 
 /// Dynamo namespace of a graph's services.
@@ -40,48 +53,71 @@ pub fn discovery_binding(graph: &str) -> String {
     format!("{}-binding", discovery_account(graph))
 }
 
+/// Name of the profiling Job of a request (`api.md` section 7).
+#[must_use]
+pub fn profiling_job(request: &str) -> String {
+    format!("profile-{request}")
+}
+
 /// First eight hex digits of the SHA-256 of a model's name: the value of its label.
 #[must_use]
 pub fn model_hash(model: &str) -> String {
     Sha256::digest(model.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Checks a derived Service name: a DNS label that starts with a letter, at most 63 characters.
-///
-/// # Errors
-/// Names the field it derives from, the derived name and the rule.
-pub fn check_service_name(field: &str, name: &str) -> Result<(), FieldError> {
-    let letter_first = name.starts_with(|c: char| c.is_ascii_lowercase());
-    let allowed = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if name.len() <= LABEL_LIMIT && letter_first && allowed && !name.ends_with('-') {
-        return Ok(());
-    }
-    Err(FieldError::new(
-        field,
-        name,
-        "the derived name of the Service must be at most 63 characters of a-z, 0-9 and '-', begin with a letter and \
-         not end with '-'",
-    ))
+fn is_dns(text: &str) -> bool {
+    let inner = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    !text.is_empty() && inner && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// Checks a derived label value: at most 63 characters of letters, digits, `-`, `_` and `.`, with a letter or digit
-/// at both ends.
-///
-/// # Errors
-/// Names the field it derives from, the derived value and the rule.
-pub fn check_label_value(field: &str, value: &str) -> Result<(), FieldError> {
-    let inner = value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    let ends = value.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && value.ends_with(|c: char| c.is_ascii_alphanumeric());
-    if value.len() <= LABEL_LIMIT && inner && (ends || value.is_empty()) {
-        return Ok(());
+/// A DNS label: at most 63 characters of a-z, 0-9 and `-`, with a letter or digit at both ends.
+#[must_use]
+pub fn is_dns_label(text: &str) -> bool {
+    text.len() <= LABEL_LIMIT && is_dns(text)
+}
+
+/// DNS labels joined by dots, at most 253 characters: the name of most objects.
+#[must_use]
+pub fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= SUBDOMAIN_LIMIT && text.split('.').all(is_dns)
+}
+
+/// The name of a Service: a DNS label that begins with a letter.
+#[must_use]
+pub fn is_service_name(text: &str) -> bool {
+    is_dns_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+/// A label value: at most 63 characters of letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; or
+/// nothing.
+#[must_use]
+pub fn is_label_value(text: &str) -> bool {
+    text.is_empty() || is_qualified_part(text)
+}
+
+fn is_qualified_part(text: &str) -> bool {
+    let inner = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    text.len() <= LABEL_LIMIT && inner && text.starts_with(ends) && text.ends_with(ends)
+}
+
+/// The key of a label or the name of a resource: a part like a label value, with or without a DNS subdomain and a `/`
+/// before it.
+#[must_use]
+pub fn is_qualified_name(text: &str) -> bool {
+    match text.split_once('/') {
+        Some((prefix, name)) => is_dns_subdomain(prefix) && is_qualified_part(name),
+        None => is_qualified_part(text),
     }
-    Err(FieldError::new(
-        field,
-        value,
-        "becomes a label value: at most 63 characters of letters, digits, '-', '_' and '.', with a letter or digit at \
-         both ends",
-    ))
+}
+
+/// The name of a port: at most 15 characters of a-z, 0-9 and `-`, with a letter, and no `-` at the ends or twice.
+#[must_use]
+pub fn is_port_name(text: &str) -> bool {
+    text.len() <= 15
+        && is_dns(text)
+        && !text.contains("--")
+        && text.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -94,13 +130,24 @@ mod tests {
     }
 
     #[test]
-    fn derived_names_that_the_api_server_would_refuse_are_refused_here() {
-        for bad in ["1a", "a_b", "a.b", "a-", "", &"a".repeat(64)] {
-            assert!(check_service_name("f", bad).is_err(), "{bad}");
+    fn names_that_the_api_server_would_refuse_are_refused_here() {
+        for bad in ["1a", "a_b", "a.b", "a-", "", "-a", "A", &"a".repeat(64)] {
+            assert!(!is_service_name(bad), "{bad}");
         }
-        assert!(check_service_name("f", &"a".repeat(63)).is_ok());
-        for bad in ["-a", "a b", &"a".repeat(64)] {
-            assert!(check_label_value("f", bad).is_err(), "{bad}");
+        assert!(is_service_name(&"a".repeat(63)));
+        assert!(is_dns_label("1a") && !is_dns_label("a.b"));
+        assert!(is_dns_subdomain("a.1b-c") && !is_dns_subdomain("a..b") && !is_dns_subdomain(".a"));
+        for bad in ["-a", "a b", "a/b", &"a".repeat(64)] {
+            assert!(!is_label_value(bad), "{bad}");
         }
+        assert!(is_label_value("") && is_label_value("A_b.c"));
+        for bad in ["", "/a", "a/", "A/b", "a/b/c", "a b"] {
+            assert!(!is_qualified_name(bad), "{bad}");
+        }
+        assert!(is_qualified_name("nvidia.com/A_b") && is_qualified_name("team"));
+        for bad in ["", "8080", "a--b", "abcdefghijklmnop", "A"] {
+            assert!(!is_port_name(bad), "{bad}");
+        }
+        assert!(is_port_name("http-2"));
     }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use dynamo_api::v1alpha1::DynamoComponentDeployment;
-use dynamo_render::{OperatorConfig, component, config::DiscoveryBackend, validate};
+use dynamo_render::{OperatorConfig, Policy, component, config::DiscoveryBackend, validate};
 use serde_json::{Value, json};
 
 fn by_hand(spec: &Value) -> DynamoComponentDeployment {
@@ -24,7 +24,11 @@ fn by_hand(spec: &Value) -> DynamoComponentDeployment {
 
 #[test]
 fn a_component_without_a_dynamo_namespace_is_refused_by_the_name_of_the_field() {
-    let errors = validate::component(&by_hand(&json!({"serviceName": "Worker"}))).unwrap_err();
+    let errors = {
+        let config = OperatorConfig::default();
+        validate::component(&by_hand(&json!({"serviceName": "Worker"})), &Policy::stateless(&config))
+            .unwrap_err()
+    };
     assert_eq!(
         errors.to_string(),
         "spec.dynamoNamespace is required in a component deployment: set it to the Dynamo namespace its pods \
@@ -40,7 +44,9 @@ fn a_component_of_no_graph_renders_with_the_labels_its_user_gave() {
         "labels": {"nvidia.com/dynamo-component": "Worker", "nvidia.com/dynamo-namespace": "mine"},
     }));
     let config = OperatorConfig { discovery_backend: DiscoveryBackend::Etcd, ..OperatorConfig::default() };
-    let built = component::build_objects(&validate::component(&dcd).unwrap(), &config).unwrap();
+    let built =
+        component::build_objects(&validate::component(&dcd, &Policy::stateless(&config)).unwrap(), &config)
+            .unwrap();
 
     let template = built.deployment.spec.unwrap().template;
     let env = template.spec.unwrap().containers.remove(0).env.unwrap();

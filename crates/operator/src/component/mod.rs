@@ -16,6 +16,7 @@ use dynamo_kubekit::{
     metrics::Run,
 };
 use dynamo_render::{
+    Policy,
     component::{MergeError, build_objects},
     validate,
 };
@@ -70,7 +71,7 @@ pub async fn reconcile(
         finalizer::release(&ctx.client, &*dcd, labels::FINALIZER).await?;
         return Ok(Action::await_change());
     }
-    let component = match validate::component(&dcd) {
+    let component = match validate::component(&dcd, &Policy::stateless(&ctx.config)) {
         Ok(component) => component,
         Err(errors) => {
             status::report(&ctx, &dcd, status::Outcome::Invalid(&errors)).await?;

@@ -208,13 +208,7 @@ fn leader_election(parsed: &Parsed, restricted: Option<&String>) -> Result<Optio
 
 /// A lenient semantic version: a `v` in front and a missing patch are accepted; anything else is `0.0.0-unknown`.
 fn version(text: &str) -> semver::Version {
-    let bare = text.strip_prefix('v').unwrap_or(text);
-    let padded = match bare.split(['-', '+']).next().map(|core| core.matches('.').count()) {
-        Some(0) => bare.to_owned() + ".0.0",
-        Some(1) => bare.to_owned() + ".0",
-        _ => bare.to_owned(),
-    };
-    semver::Version::parse(bare).or_else(|_| semver::Version::parse(&padded)).unwrap_or_else(|_| {
+    dynamo_render::version::parse(text).unwrap_or_else(|| {
         let mut unknown = semver::Version::new(0, 0, 0);
         if let Ok(pre) = semver::Prerelease::new("unknown") {
             unknown.pre = pre;

@@ -15,7 +15,7 @@ use dynamo_kubekit::{
     finalizer, key_of,
     metrics::Run,
 };
-use dynamo_render::{graph::build_objects, validate};
+use dynamo_render::{Policy, graph::build_objects, validate};
 use kube::runtime::controller::Action;
 
 use crate::{
@@ -77,7 +77,7 @@ pub async fn reconcile(
         finalizer::release(&ctx.client, &*dgd, labels::FINALIZER).await.map_err(Error::Finalizer)?;
         return Ok(Action::await_change());
     }
-    let graph = match validate::graph(&dgd, &ctx.config) {
+    let graph = match validate::graph(&dgd, &Policy::stateless(&ctx.config)) {
         Ok(graph) => graph,
         Err(errors) => {
             status::report(&ctx, &dgd, status::Outcome::Invalid(&errors)).await?;

@@ -1,15 +1,16 @@
 //! From a question to a verdict: which objects are decoded, which rules are asked, how the verdict reads.
 //! Holds no rule of its own about fields; those are in `dynamo_render::validate`.
 
-use super::shim::{Judged, Policy, Requester, Verdict};
 use dynamo_api::v1alpha1::{
     DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest, DynamoModel,
 };
+use dynamo_render::validate::{Judged, Policy, Requester, Verdict};
 use serde::{Deserialize, de::DeserializeOwned, de::IgnoredAny};
 use serde_json::value::RawValue;
+use tracing::warn;
 
 use super::{
-    Kind, Knowledge,
+    Kind, Knowledge, OptionalApis,
     review::{Answer, Denial, Operation, Request},
 };
 
@@ -56,11 +57,9 @@ pub(super) fn validate(kind: Kind, request: &Request<'_>, knowledge: &Knowledge)
 }
 
 fn judge<K: Judged + DeserializeOwned>(request: &Request<'_>, knowledge: &Knowledge) -> Answer {
-    let policy = Policy {
-        config: &knowledge.config,
-        restricted: knowledge.restricted,
-        inference_pools: *knowledge.inference_pools.borrow(),
-    };
+    let OptionalApis { inference_pools, grove } = (knowledge.optional_apis)();
+    let policy =
+        Policy { config: &knowledge.config, restricted: knowledge.restricted, inference_pools, grove };
     let verdict = match request.operation {
         Operation::Create => decode::<K>("object", request.object).map(|object| object.on_create(&policy)),
         Operation::Update => {
@@ -80,7 +79,7 @@ fn update<K: Judged + DeserializeOwned>(
     requester: &Requester<'_>,
     policy: &Policy<'_>,
 ) -> Result<Verdict, String> {
-    // What the new object says of its end is only a wish; the stored one knows.
+    // An object on its way out must be able to lose its finalizers, even one that cannot be read.
     let head: Head = decode("oldObject", request.old_object)?;
     if head.metadata.is_some_and(|metadata| metadata.deletion_timestamp.is_some()) {
         return Ok(Verdict::default());
@@ -89,7 +88,10 @@ fn update<K: Judged + DeserializeOwned>(
     Ok(match decode::<K>("oldObject", request.old_object) {
         Ok(old) => object.on_update(&old, requester, policy),
         // Stored before these rules were there: the way to put it right must be open.
-        Err(_) => object.on_create(policy),
+        Err(message) => {
+            warn!(?message, "a changed object is judged as a new one");
+            object.on_create(policy)
+        }
     })
 }
 
@@ -123,7 +125,7 @@ fn answer(verdict: &Verdict) -> Answer {
         code: 403,
         reason: "Forbidden",
         message: cut(&message, MESSAGE_LENGTH),
-        class: "invalid",
+        class: verdict.errors.0.first().map_or("invalid", |error| error.rule.spec().reason.as_str()),
     });
     let texts = verdict.warnings.iter().map(|warning| warning.text.as_str());
     Answer { denial, warnings: shorten(texts), patch: None }

@@ -8,12 +8,10 @@ mod judge;
 mod metrics;
 mod review;
 pub mod server;
-mod shim;
 
 use std::{fmt, time::Duration};
 
 use dynamo_render::config::OperatorConfig;
-use tokio::sync::watch;
 
 pub use handler::router;
 pub use metrics::WebhookMetrics;
@@ -29,8 +27,17 @@ pub struct Knowledge {
     pub trusted: Vec<String>,
     /// Whether a restricted operator owns the namespace; its objects are allowed here without a look.
     pub excluded: Box<dyn Fn(&str) -> bool + Send + Sync>,
-    /// Whether the API of inference pools is there; `None` while nobody has looked.
-    pub inference_pools: watch::Receiver<Option<bool>>,
+    /// What the cluster offers now.
+    pub optional_apis: Box<dyn Fn() -> OptionalApis + Send + Sync>,
+}
+
+/// Which optional APIs the cluster serves; `None` while nobody has looked, and then not judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OptionalApis {
+    /// `inference.networking.k8s.io`
+    pub inference_pools: Option<bool>,
+    /// `grove.io`
+    pub grove: Option<bool>,
 }
 
 impl fmt::Debug for Knowledge {

@@ -138,6 +138,15 @@ async fn plain_http_and_noise_end_their_connection_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_caller_that_never_begins_the_handshake_is_hung_up_on() {
+    let server = served(false).await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let mut answer = Vec::new();
+    silent.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.is_empty());
+}
+
+#[tokio::test]
 async fn the_orderly_end_finishes_the_review_that_runs_and_takes_no_more() {
     let mut server = served(false).await;
     let body = reviews::create(&reviews::object(reviews::GRAPH)).to_string();

@@ -116,15 +116,6 @@ async fn what_is_not_judged_is_allowed_unseen() {
 }
 
 #[tokio::test]
-async fn an_end_that_only_the_new_object_claims_is_no_reason_to_look_away() {
-    let mut new = reviews::object(reviews::GRAPH);
-    new["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    new["spec"]["services"] = json!([]);
-    let review = reviews::update(&reviews::object(reviews::GRAPH), &new);
-    assert_eq!(judge(&served(), reviews::GRAPH, &review).await["allowed"], false);
-}
-
-#[tokio::test]
 async fn an_object_that_cannot_be_read_is_denied_by_the_name_of_its_field() {
     let served = served();
     let mut graph = reviews::object(reviews::GRAPH);

@@ -3,7 +3,7 @@
 
 mod defaults;
 mod deployment;
-mod pod;
+pub(crate) mod pod;
 mod service;
 
 use dynamo_api::v1alpha1::SharedSpec;

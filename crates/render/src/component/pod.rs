@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dynamo_api::{
     labels::{self, annotations},
-    v1alpha1::{BackendFramework, ExtraPodMetadata},
+    v1alpha1::{BackendFramework, ExtraPodMetadata, SharedSpec},
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -14,7 +14,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{MergeError, Role, defaults};
+use super::{ComponentType, MergeError, Role, defaults};
 use crate::{
     config::{DiscoveryBackend, OperatorConfig},
     graph::effective_backend,
@@ -124,12 +124,10 @@ fn account(
         .unwrap_or_else(|| "default".to_owned())
 }
 
-fn build_main_container(
-    component: &ValidatedComponent<'_>,
-    config: &OperatorConfig,
-) -> Result<Container, MergeError> {
-    let spec = component.spec;
-    let role = Role::of(component.component_type);
+/// The main container as far as it does not depend on the graph: what the user wrote over the role's defaults, with
+/// the probes and the resources of the service. Validation judges it, so that it sees what the API server will.
+pub(crate) fn merge_main(spec: &SharedSpec) -> Result<Container, MergeError> {
+    let role = Role::of(ComponentType::of(spec));
     let user = spec.extra_pod_spec.as_ref().and_then(|pod| pod.main_container.clone()).unwrap_or_default();
     let mut main: Container = merge::over(&defaults::base_container(role), &user)?;
     // A startup probe is one decision: timings for another handler make no sense, and none may lack a handler.
@@ -144,13 +142,25 @@ fn build_main_container(
         }
     }
     main.resources = resources::over(main.resources.take(), spec.resources.as_ref());
+    Ok(main)
+}
+
+fn build_main_container(
+    component: &ValidatedComponent<'_>,
+    config: &OperatorConfig,
+) -> Result<Container, MergeError> {
+    let spec = component.spec;
+    let role = Role::of(component.component_type);
+    let user = spec.extra_pod_spec.as_ref().and_then(|pod| pod.main_container.as_ref());
+    let of_user = user.and_then(|container| container.env.as_deref()).unwrap_or_default();
+    let mut main = merge_main(spec)?;
     if let Some(secret) = &spec.env_from_secret {
         main.env_from.get_or_insert_default().push(EnvFromSource {
             secret_ref: Some(SecretEnvSource { name: secret.clone(), optional: None }),
             ..EnvFromSource::default()
         });
     }
-    main.env = Some(build_env(component, config, role, user.env.as_deref().unwrap_or_default()));
+    main.env = Some(build_env(component, config, role, of_user));
     main.volume_mounts = Some(volumes::build_mounts(spec, main.volume_mounts.take(), VLLM_CACHE));
     Ok(main)
 }

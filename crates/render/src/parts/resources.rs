@@ -9,7 +9,8 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-const DEFAULT_GPU: &str = "nvidia.com/gpu";
+/// The resource that `gpu` asks for unless `gpuType` names another.
+pub const DEFAULT_GPU: &str = "nvidia.com/gpu";
 
 /// The service's resources over those of the container, key by key.
 #[must_use]

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use dynamo_api::v1alpha1::{BackendFramework, DynamoComponentDeployment, SharedSpec};
+use dynamo_api::v1alpha1::{BackendFramework, DynamoComponentDeployment, Pvc, SharedSpec};
 
-use super::{FieldError, FieldErrors, quantities};
+use super::{
+    FieldErrors, Kind, Policy, Rule, Verdict, amount::Amount, claims, epp, pod, resources, rollout, texts,
+};
 use crate::{
     backend,
-    component::{ComponentType, Role},
+    component::{ComponentType, pod::merge_main},
     names,
 };
 
@@ -27,138 +29,190 @@ pub struct ValidatedComponent<'a> {
     pub dynamo_namespace: &'a str,
 }
 
+/// Where a shared spec stands.
+pub(super) struct Place<'a> {
+    /// `spec`, or `spec.services[<name>]`.
+    pub field: &'a str,
+    pub kind: Kind,
+    pub policy: &'a Policy<'a>,
+    pub uses_grove: bool,
+    /// The value of the label by which the Deployment finds its pods.
+    pub selector: &'a str,
+    /// The Dynamo namespace that the pods get.
+    pub dynamo_namespace: &'a str,
+    /// The claims of the graph.
+    pub pvcs: &'a [Pvc],
+}
+
 /// Checks a component deployment.
 ///
 /// # Errors
-/// Every broken rule, with paths under `spec`.
-pub fn component<'a>(dcd: &'a DynamoComponentDeployment) -> Result<ValidatedComponent<'a>, FieldErrors> {
+/// Every broken rule, with paths under `spec`; the same ones as of [`super::Judged::on_create`].
+pub fn component<'a>(
+    dcd: &'a DynamoComponentDeployment,
+    policy: &Policy<'_>,
+) -> Result<ValidatedComponent<'a>, FieldErrors> {
     static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
-    let mut errors = FieldErrors::default();
+    let (verdict, backend) = judge(dcd, policy);
     let spec = &dcd.spec.shared;
-    let name = dcd.metadata.name.as_deref().unwrap_or_default();
-    errors.check(names::check_service_name("metadata.name", name));
-    let backend = shared("spec", spec, dcd.spec.backend_framework.as_ref(), &mut errors);
-    let graph = dcd
-        .metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .find(|owner| owner.kind == "DynamoGraphDeployment")
-        .map_or("", |owner| owner.name.as_str());
-    let dynamo_namespace = spec.dynamo_namespace.as_deref().unwrap_or_default();
-    if dynamo_namespace.is_empty() {
-        errors.push(FieldError::missing(
-            "spec.dynamoNamespace",
-            "is required in a component deployment: set it to the Dynamo namespace its pods register in",
-        ));
-    } else {
-        errors.check(names::check_label_value("spec.dynamoNamespace", dynamo_namespace));
-    }
-    errors.into_result(ValidatedComponent {
-        name,
+    verdict.into_result(ValidatedComponent {
+        name: dcd.metadata.name.as_deref().unwrap_or_default(),
         namespace: dcd.metadata.namespace.as_deref().unwrap_or_default(),
         spec,
         metadata_labels: dcd.metadata.labels.as_ref().unwrap_or(&NO_LABELS),
         component_type: ComponentType::of(spec),
         backend,
-        graph,
-        dynamo_namespace,
+        graph: owner(dcd),
+        dynamo_namespace: spec.dynamo_namespace.as_deref().unwrap_or_default(),
     })
 }
 
-/// The rules of the shared spec under `field`; returns the backend that the component runs.
+/// Name of the graph that owns a component, or nothing (`api.md` section 13).
+fn owner(dcd: &DynamoComponentDeployment) -> &str {
+    let mut owners = dcd.metadata.owner_references.iter().flatten();
+    owners.find(|owner| owner.kind == Kind::Graph.as_str()).map_or("", |owner| owner.name.as_str())
+}
+
+/// The verdict, and the backend that the component runs.
+pub(super) fn judge(
+    dcd: &DynamoComponentDeployment,
+    policy: &Policy<'_>,
+) -> (Verdict, Option<BackendFramework>) {
+    let mut verdict = Verdict::default();
+    let spec = &dcd.spec.shared;
+    let name = dcd.metadata.name.as_deref().unwrap_or_default();
+    if !names::is_service_name(name) {
+        verdict.invalid(Rule::ServiceNameInvalid, "metadata.name", name, texts::SERVICE_NAME);
+    }
+    rollout::check_discovery("spec.annotations", &spec.annotations, &mut verdict);
+    if let Some(service) = spec.service_name.as_deref().filter(|name| !names::is_label_value(name)) {
+        verdict.invalid(Rule::LabelValueInvalid, "spec.serviceName", service, texts::LABEL_VALUE);
+    }
+    match spec.dynamo_namespace.as_deref().unwrap_or_default() {
+        "" => verdict.missing(
+            Rule::DynamoNamespaceMissing,
+            "spec.dynamoNamespace",
+            "is required in a component deployment: set it to the Dynamo namespace its pods register in",
+        ),
+        value if !names::is_label_value(value) => {
+            verdict.invalid(Rule::LabelValueInvalid, "spec.dynamoNamespace", value, texts::LABEL_VALUE);
+        }
+        _ => {}
+    }
+    let dynamo_namespace = if spec.global_dynamo_namespace {
+        names::GLOBAL_DYNAMO_NAMESPACE.to_owned()
+    } else {
+        names::dynamo_namespace(dcd.metadata.namespace.as_deref().unwrap_or_default(), owner(dcd))
+    };
+    let place = Place {
+        field: "spec",
+        kind: Kind::Component,
+        policy,
+        uses_grove: false,
+        selector: name,
+        dynamo_namespace: &dynamo_namespace,
+        pvcs: &[],
+    };
+    let backend = shared(&place, spec, dcd.spec.backend_framework.as_ref(), &mut verdict);
+    (verdict, backend)
+}
+
+/// The rules of the shared spec; returns the backend that the component runs.
 pub(super) fn shared(
-    field: &str,
+    place: &Place<'_>,
     spec: &SharedSpec,
     graph_backend: Option<&BackendFramework>,
-    errors: &mut FieldErrors,
+    verdict: &mut Verdict,
 ) -> Option<BackendFramework> {
-    if spec.replicas.is_some_and(|replicas| replicas < 0) {
-        let replicas = spec.replicas.unwrap_or_default().to_string();
-        // The words of the contract come first: clients look for them.
-        let rule = format!("must be non-negative, not {replicas}");
-        errors.push(FieldError::missing(format!("{field}.replicas"), rule));
+    let field = place.field;
+    // One that cannot be merged is an error of rendering, which names its field.
+    let main = merge_main(spec).ok();
+    texts::check_service(place, spec, verdict);
+    rollout::check(place, spec, verdict);
+    check_deprecated(place, spec, verdict);
+    if let Some(resources) = main.as_ref().and_then(|main| main.resources.as_ref()) {
+        resources::check_main(field, spec, resources, verdict);
     }
-    check_image(field, spec, errors);
-    if let Some(resources) = &spec.resources {
-        quantities::check(&format!("{field}.resources"), resources, errors);
-    }
-    check_shared_memory(field, spec, errors);
-    if let Some(ingress) = spec.ingress.as_ref().filter(|ingress| ingress.enabled)
-        && ingress.host.as_deref().unwrap_or_default().is_empty()
-    {
-        errors.push(FieldError::missing(
-            format!("{field}.ingress.host"),
-            "is required when ingress is enabled",
-        ));
+    pod::check_variables(&format!("{field}.envs"), &spec.envs, verdict);
+    if let Some(secret) = spec.env_from_secret.as_deref().filter(|name| !names::is_dns_subdomain(name)) {
+        let field = format!("{field}.envFromSecret");
+        verdict.invalid(Rule::SecretNameInvalid, field, secret, texts::SUBDOMAIN);
     }
     let backend = match backend::of(spec, graph_backend) {
         Ok(backend) => backend,
-        Err(rule) => {
-            errors.push(FieldError::missing(format!("{field}.extraPodSpec.mainContainer"), rule));
+        Err(contradiction) => {
+            let field = format!("{field}.extraPodSpec.mainContainer");
+            let rule = match contradiction {
+                backend::Contradiction::Mismatch { .. } => Rule::BackendMismatch,
+                backend::Contradiction::Several(_) => Rule::BackendAmbiguous,
+            };
+            verdict.missing(rule, field, &contradiction.to_string());
             None
         }
     };
-    check_volume_mounts(field, spec, backend.as_ref(), errors);
+    claims::check_mounts(place, spec, backend.as_ref(), verdict);
+    check_ingress(field, spec, verdict);
+    check_shared_memory(field, spec, verdict);
+    pod::check(place, spec, main.as_ref(), verdict);
+    if let Some(replicas) = spec.replicas.filter(|replicas| *replicas < 0) {
+        // The words of the contract come first: clients look for them.
+        let words = format!("must be non-negative, not {replicas}");
+        verdict.missing(Rule::ReplicasNegative, format!("{field}.replicas"), &words);
+    }
+    epp::check(place, spec, verdict);
     backend
 }
 
-fn check_image(field: &str, spec: &SharedSpec, errors: &mut FieldErrors) {
-    let pod = spec.extra_pod_spec.as_ref();
-    let image = pod.and_then(|pod| pod.main_container.as_ref()?.image.as_deref());
-    if image.unwrap_or_default().is_empty() {
-        errors.push(FieldError::missing(
-            format!("{field}.extraPodSpec.mainContainer.image"),
-            "is required: there is no default image",
-        ));
+fn check_deprecated(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict) {
+    let field = place.field;
+    let value = spec.dynamo_namespace.as_deref().unwrap_or_default();
+    // A component deployment must give one: nothing is replaced when it is the computed one.
+    if !value.is_empty() && (place.kind == Kind::Graph || value != place.dynamo_namespace) {
+        let computed = place.dynamo_namespace;
+        let words = format!(
+            "is deprecated and ignored. Value '{value}' will be replaced with '{computed}': leave it out"
+        );
+        verdict.missing(Rule::DynamoNamespaceIgnored, format!("{field}.dynamoNamespace"), &words);
+    }
+    if spec.autoscaling.is_some() {
+        let words = "is deprecated and ignored. Set scalingAdapter.enabled and let HPA, KEDA or the Planner scale the \
+                     DynamoGraphDeploymentScalingAdapter";
+        verdict.missing(Rule::AutoscalingIgnored, format!("{field}.autoscaling"), words);
+    }
+    resources::check_ignored(field, spec, verdict);
+}
+
+fn check_ingress(field: &str, spec: &SharedSpec, verdict: &mut Verdict) {
+    let Some(ingress) = spec.ingress.as_ref().filter(|ingress| ingress.enabled) else { return };
+    if ingress.host.as_deref().unwrap_or_default().is_empty() {
+        verdict.missing(
+            Rule::IngressHostMissing,
+            format!("{field}.ingress.host"),
+            "is required when ingress is enabled",
+        );
+    }
+    let secret = ingress.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
+    if let Some(secret) = secret.filter(|name| !names::is_dns_subdomain(name)) {
+        let field = format!("{field}.ingress.tls.secretName");
+        verdict.invalid(Rule::SecretNameInvalid, field, secret, texts::SUBDOMAIN);
     }
 }
 
-fn check_shared_memory(field: &str, spec: &SharedSpec, errors: &mut FieldErrors) {
+fn check_shared_memory(field: &str, spec: &SharedSpec, verdict: &mut Verdict) {
     let Some(memory) = spec.shared_memory.as_ref().filter(|memory| !memory.disabled) else { return };
     let field = format!("{field}.sharedMemory.size");
     match &memory.size {
-        None => errors.push(FieldError::missing(field, "is required when disabled is false")),
-        Some(size) if !quantities::is_quantity(&size.0) => {
-            errors.push(FieldError::new(field, &size.0, "is not a quantity, such as \"16Gi\""));
+        None => {
+            verdict.missing(Rule::SharedMemorySizeMissing, field, "is required when disabled is false");
         }
-        Some(_) => {}
-    }
-}
-
-fn check_volume_mounts(
-    field: &str,
-    spec: &SharedSpec,
-    backend: Option<&BackendFramework>,
-    errors: &mut FieldErrors,
-) {
-    let has_cache_default =
-        Role::of(ComponentType::of(spec)) == Role::Worker && backend == Some(&BackendFramework::Vllm);
-    let mut taken = BTreeMap::new();
-    for (at, mount) in spec.volume_mounts.iter().enumerate() {
-        let field = format!("{field}.volumeMounts[{at}]");
-        if mount.name.is_empty() {
-            errors.push(FieldError::missing(format!("{field}.name"), "is required: the name of the claim"));
-        }
-        let point = mount.mount_point.as_deref().unwrap_or_default();
-        if let Some(other) =
-            taken.insert(point, &mount.name).filter(|other| !point.is_empty() && *other != &mount.name)
-        {
-            let rule = format!("is already taken by {other}: each claim needs a place of its own");
-            errors.push(FieldError::new(format!("{field}.mountPoint"), point, rule));
-        }
-        if point.is_empty() {
-            if !mount.use_as_compilation_cache {
-                errors.push(FieldError::missing(
-                    format!("{field}.mountPoint"),
-                    "is required when useAsCompilationCache is false",
-                ));
-            } else if !has_cache_default {
-                errors.push(FieldError::missing(
-                    format!("{field}.mountPoint"),
-                    "is required: only the vllm backend has a default place for its compilation cache",
-                ));
+        Some(size) => match Amount::parse(&size.0) {
+            None => {
+                verdict.invalid(Rule::QuantityInvalid, field, &size.0, "is not a quantity, such as \"16Gi\"")
             }
-        }
+            Some(amount) if amount.is_negative() => {
+                verdict.invalid(Rule::QuantityNegative, field, &size.0, texts::NEGATIVE);
+            }
+            Some(_) => {}
+        },
     }
 }

@@ -3,14 +3,22 @@
 
 use std::collections::BTreeMap;
 
-use dynamo_api::v1alpha1::{DynamoGraphDeployment, SharedSpec};
-
-use super::{FieldError, FieldErrors, component};
-use crate::{
-    config::{DiscoveryBackend, OperatorConfig},
-    graph::effective_backend,
-    names,
+use dynamo_api::{
+    labels::annotations,
+    v1alpha1::{DynamoGraphDeployment, SharedSpec},
 };
+
+use super::{FieldErrors, Kind, Policy, Rule, Verdict, claims, component, pod, restart, rollout, texts};
+use crate::{
+    component::ComponentType,
+    config::DiscoveryBackend,
+    graph::effective_backend,
+    names::{self, GROVE_LIMIT},
+    version,
+};
+
+/// On a graph: `false` keeps it off Grove (`api.md` section 12).
+const ENABLE_GROVE: &str = "nvidia.com/enable-grove";
 
 /// A graph that met every rule.
 #[derive(Debug, Clone)]
@@ -24,38 +32,145 @@ pub struct ValidatedGraph<'a> {
 /// Checks a graph.
 ///
 /// # Errors
-/// Every broken rule, with paths under `spec` such as `spec.services[Worker].replicas`.
+/// Every broken rule, with paths under `spec` such as `spec.services[Worker].replicas`; the same ones as of
+/// [`super::Judged::on_create`].
 pub fn graph<'a>(
     dgd: &'a DynamoGraphDeployment,
-    config: &OperatorConfig,
+    policy: &Policy<'_>,
 ) -> Result<ValidatedGraph<'a>, FieldErrors> {
-    let mut errors = FieldErrors::default();
+    judge(dgd, policy).into_result(ValidatedGraph {
+        name: dgd.metadata.name.as_deref().unwrap_or_default(),
+        namespace: dgd.metadata.namespace.as_deref().unwrap_or_default(),
+        graph: dgd,
+        services: &dgd.spec.services,
+    })
+}
+
+pub(super) fn judge(dgd: &DynamoGraphDeployment, policy: &Policy<'_>) -> Verdict {
+    let mut verdict = Verdict::default();
+    let spec = &dgd.spec;
+    check_metadata(dgd, policy, &mut verdict);
+    if spec.services.is_empty() {
+        verdict.missing(Rule::ServicesMissing, "spec.services", "must have at least one service");
+    }
+    claims::check_pvcs(&spec.pvcs, &mut verdict);
+    pod::check_variables("spec.envs", &spec.envs, &mut verdict);
+    if let Some(restart) = &spec.restart {
+        restart::check(restart, &spec.services, &mut verdict);
+    }
+    check_services(dgd, policy, &mut verdict);
+    verdict
+}
+
+fn check_metadata(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mut Verdict) {
     let name = dgd.metadata.name.as_deref().unwrap_or_default();
     let namespace = dgd.metadata.namespace.as_deref().unwrap_or_default();
-    let spec = &dgd.spec;
-    if spec.services.is_empty() {
-        errors.push(FieldError::missing("spec.services", "must have at least one service"));
+    let mut derived = Vec::new();
+    if dgd.spec.services.values().any(|service| !service.global_dynamo_namespace) {
+        derived.push(names::dynamo_namespace(namespace, name));
     }
-    if spec.services.values().any(|service| !service.global_dynamo_namespace) {
-        errors.check(names::check_label_value("metadata.name", &names::dynamo_namespace(namespace, name)));
+    if effective_backend(dgd.metadata.annotations.as_ref(), policy.config)
+        == DiscoveryBackend::Kubernetes.as_str()
+    {
+        derived.push(names::discovery_account(name));
     }
-    if effective_backend(dgd.metadata.annotations.as_ref(), config) == DiscoveryBackend::Kubernetes.as_str() {
-        errors.check(names::check_label_value("metadata.name", &names::discovery_account(name)));
+    for value in derived.iter().filter(|value| !names::is_label_value(value)) {
+        verdict.invalid(Rule::GraphNameInvalid, "metadata.name", value, texts::LABEL_VALUE);
     }
+    let own = dgd.metadata.annotations.iter().flatten();
+    if let Some((key, value)) = own.clone().find(|(key, _)| *key == annotations::ORIGIN_VERSION)
+        && version::parse(value).is_none()
+    {
+        let text = format!(
+            "annotation {key} has invalid value {value:?}: must be valid semver, such as 0.9.0; leave it out to have \
+             it set"
+        );
+        let field = format!("metadata.annotations[{key}]");
+        verdict.say(Rule::OriginVersionInvalid, field, Some(value.clone()), text);
+    }
+    if let Some(all) = &dgd.metadata.annotations {
+        rollout::check_discovery("metadata.annotations", all, verdict);
+    }
+}
+
+fn check_services(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mut Verdict) {
+    let name = dgd.metadata.name.as_deref().unwrap_or_default();
+    let namespace = dgd.metadata.namespace.as_deref().unwrap_or_default();
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
-    for (service, shared) in &spec.services {
+    let mut epp: Option<&str> = None;
+    for (service, shared) in &dgd.spec.services {
         let field = format!("spec.services[{service}]");
         let derived = names::component(name, service);
-        errors.check(names::check_label_value(&field, service));
-        errors.check(names::check_service_name(&field, &derived));
-        if let Some(other) = taken.insert(derived.clone(), service) {
-            errors.push(FieldError::new(
-                &field,
-                derived,
-                format!("is also the derived name of service {other}: names must differ in more than case"),
-            ));
+        if !names::is_label_value(service) {
+            verdict.invalid(Rule::LabelValueInvalid, &field, service, texts::LABEL_VALUE);
+        } else if !names::is_service_name(&derived) {
+            verdict.invalid(Rule::ServiceNameInvalid, &field, &derived, texts::SERVICE_NAME);
         }
-        component::shared(&field, shared, spec.backend_framework.as_ref(), &mut errors);
+        if let Some(other) = taken.insert(derived.clone(), service) {
+            let words =
+                format!("is also the derived name of service {other}: names must differ in more than case");
+            verdict.invalid(Rule::ServiceNameTaken, &field, &derived, &words);
+        }
+        check_grove_name(&field, name, service, dgd, policy, verdict);
+        if ComponentType::of(shared) == ComponentType::Epp
+            && let Some(first) = epp.replace(service)
+        {
+            let words =
+                format!("is epp like service {first}: a graph has at most one EPP component, take one out");
+            verdict.invalid(Rule::EppRepeated, format!("{field}.componentType"), "epp", &words);
+        }
+        let dynamo_namespace = if shared.global_dynamo_namespace {
+            names::GLOBAL_DYNAMO_NAMESPACE.to_owned()
+        } else {
+            names::dynamo_namespace(namespace, name)
+        };
+        let place = component::Place {
+            field: &field,
+            kind: Kind::Graph,
+            policy,
+            uses_grove: uses_grove(dgd, policy),
+            selector: &derived,
+            dynamo_namespace: &dynamo_namespace,
+            pvcs: &dgd.spec.pvcs,
+        };
+        component::shared(&place, shared, dgd.spec.backend_framework.as_ref(), verdict);
     }
-    errors.into_result(ValidatedGraph { name, namespace, graph: dgd, services: &spec.services })
+}
+
+/// Whether the graph becomes a PodCliqueSet (`operator-process.md` section 3).
+fn uses_grove(dgd: &DynamoGraphDeployment, policy: &Policy<'_>) -> bool {
+    policy.grove == Some(true) && !is_opted_out(dgd)
+}
+
+fn is_opted_out(dgd: &DynamoGraphDeployment) -> bool {
+    let all = dgd.metadata.annotations.as_ref();
+    all.and_then(|all| all.get(ENABLE_GROVE)).is_some_and(|value| value.eq_ignore_ascii_case("false"))
+}
+
+/// Grove counts the names of the set, the scaling group and the clique together (`multinode.md` 4.1, 4.5).
+fn check_grove_name(
+    field: &str,
+    graph: &str,
+    service: &str,
+    dgd: &DynamoGraphDeployment,
+    policy: &Policy<'_>,
+    verdict: &mut Verdict,
+) {
+    let nodes = dgd.spec.services.get(service).and_then(|spec| spec.multinode.as_ref());
+    let parts = names::grove_parts(graph, service, nodes.is_some_and(|nodes| nodes.node_count > 1));
+    let length: usize = parts.iter().map(String::len).sum();
+    if length <= GROVE_LIMIT || policy.grove == Some(false) || is_opted_out(dgd) {
+        return;
+    }
+    let words = format!(
+        "makes the names {} with {length} characters together: Grove allows {GROVE_LIMIT} characters; shorten the \
+         name of the graph or the service",
+        parts.join(" + ")
+    );
+    if policy.grove == Some(true) {
+        verdict.invalid(Rule::GroveNameLong, field, service, &words);
+    } else {
+        verdict
+            .warn(Rule::GroveNameLong, format!("{field}: {service:?}: {words}, if this cluster has Grove"));
+    }
 }

@@ -1,66 +1,98 @@
-//! Every rule a graph or component must meet before it is rendered.
-//! Pure, and called alike by the controllers and by everything else that judges a manifest.
+//! Every rule an object must meet, judged in one place: the webhook, the controllers and the command line call this.
+//! Pure, and total: whatever decodes gets a verdict, never a panic.
 
+mod amount;
+mod claims;
 mod component;
+mod epp;
+mod findings;
 mod graph;
+mod graph_update;
 mod ignored;
-mod quantities;
+mod judged;
+mod model;
+mod pod;
+mod probes;
+mod request;
+mod resources;
+mod restart;
+mod rollout;
+mod rules;
+mod texts;
 
 use std::fmt;
 
 pub use component::{ValidatedComponent, component};
+pub use findings::{Verdict, Warning};
 pub use graph::{ValidatedGraph, graph};
 pub use ignored::ignored;
+pub use judged::Judged;
+pub use rules::{Enforced, Kind, Level, On, Reason, Rule, RuleSpec};
+
+use crate::config::OperatorConfig;
+
+/// What a verdict depends on beside the object: facts of the installation and the cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy<'a> {
+    pub config: &'a OperatorConfig,
+    /// True for an operator of one namespace: it cannot read nodes.
+    pub restricted: bool,
+    /// Whether the API group `inference.networking.k8s.io` is there; `None` is not judged.
+    pub inference_pools: Option<bool>,
+    /// Whether the API group `grove.io` is there, so that graphs become PodCliqueSets; `None` is not known.
+    pub grove: Option<bool>,
+}
+
+impl<'a> Policy<'a> {
+    /// What controllers and the command line know: the configuration, and nothing of the cluster
+    /// (`operator-process.md` section 8).
+    #[must_use]
+    pub fn stateless(config: &'a OperatorConfig) -> Self {
+        Self { config, restricted: false, inference_pools: None, grove: None }
+    }
+}
+
+/// Who asks for a change.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Requester<'a> {
+    /// User name of the review; without one nothing that needs trust is allowed.
+    pub username: Option<&'a str>,
+    /// Full user names, `system:serviceaccount:<namespace>:<name>`, that may set the replicas that an adapter owns.
+    pub trusted: &'a [String],
+}
+
+impl Requester<'_> {
+    /// Whether the caller may set replicas that a scaling adapter owns, in an object of `namespace`: a trusted user or
+    /// the planner of that very namespace, by exact name (`operator-process.md` weak spot 14).
+    #[must_use]
+    pub fn may_scale(&self, namespace: &str) -> bool {
+        let Some(user) = self.username else { return false };
+        let planner = format!("system:serviceaccount:{namespace}:planner-serviceaccount");
+        self.trusted.iter().any(|trusted| trusted == user) || (!namespace.is_empty() && user == planner)
+    }
+}
 
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
+    pub rule: Rule,
     /// Path of the field, such as `spec.services[Worker].replicas`.
     pub field: String,
     /// The offending value as text; `None` when the field is missing.
     pub value: Option<String>,
-    /// What is allowed, and how to put it right.
-    pub rule: String,
-}
-
-impl FieldError {
-    #[must_use]
-    pub fn new(field: impl Into<String>, value: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self { field: field.into(), value: Some(value.into()), rule: rule.into() }
-    }
-
-    #[must_use]
-    pub fn missing(field: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self { field: field.into(), value: None, rule: rule.into() }
-    }
+    /// The whole message: the field, the value, what is allowed, and how to put it right.
+    pub text: String,
 }
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "{}: {value:?}: {}", self.field, self.rule),
-            None => write!(f, "{} {}", self.field, self.rule),
-        }
+        f.write_str(&self.text)
     }
 }
 
 /// All broken rules of one object, in the order of its fields.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FieldErrors(pub Vec<FieldError>);
-
-impl FieldErrors {
-    fn check(&mut self, result: Result<(), FieldError>) {
-        self.0.extend(result.err());
-    }
-
-    fn push(&mut self, error: FieldError) {
-        self.0.push(error);
-    }
-
-    fn into_result<T>(self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() { Ok(value) } else { Err(self) }
-    }
-}
 
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
 use dynamo_render::{
-    OperatorConfig,
+    OperatorConfig, Policy,
     component::{self, ComponentObjects},
     config::DiscoveryBackend,
     graph::{self, DiscoveryObjects},
@@ -40,7 +40,7 @@ pub fn platform() -> OperatorConfig {
 /// # Errors
 /// The text that the operator would put into a condition.
 pub fn render(dgd: &DynamoGraphDeployment, config: &OperatorConfig) -> Result<Rendered, String> {
-    let valid = validate::graph(dgd, config).map_err(|errors| errors.to_string())?;
+    let valid = validate::graph(dgd, &Policy::stateless(config)).map_err(|errors| errors.to_string())?;
     let objects = graph::build_objects(&valid, config);
     let mut components = Vec::new();
     for dcd in objects.components {
@@ -53,7 +53,8 @@ pub fn render(dgd: &DynamoGraphDeployment, config: &OperatorConfig) -> Result<Re
             controller: Some(true),
             block_owner_deletion: Some(true),
         }]);
-        let valid = validate::component(&owned).map_err(|errors| errors.to_string())?;
+        let valid =
+            validate::component(&owned, &Policy::stateless(config)).map_err(|errors| errors.to_string())?;
         let built = component::build_objects(&valid, config).map_err(|error| error.to_string())?;
         components.push((dcd, built));
     }

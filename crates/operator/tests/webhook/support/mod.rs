@@ -7,7 +7,7 @@ pub mod reviews;
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
-use dynamo_operator::webhook::{Knowledge, Limits, WebhookMetrics, router, server};
+use dynamo_operator::webhook::{Knowledge, Limits, OptionalApis, WebhookMetrics, router, server};
 use dynamo_render::config::OperatorConfig;
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use rustls::{
@@ -29,7 +29,7 @@ pub fn knowledge() -> Knowledge {
         restricted: false,
         trusted: vec![OPERATOR.to_owned()],
         excluded: Box::new(|namespace| namespace == "excluded"),
-        inference_pools: watch::channel(Some(false)).1,
+        optional_apis: Box::new(|| OptionalApis { inference_pools: Some(false), grove: Some(false) }),
     }
 }
 
