@@ -17,7 +17,7 @@ use axum::{
 };
 use dynamo_operator::{
     certs::{CertificateMetrics, Configurations, Keeper, Names, Readiness, Resolver, Serving, Settings},
-    webhook::{Knowledge, Limits, WebhookMetrics, router, server},
+    webhook::{Knowledge, Limits, OptionalApis, WebhookMetrics, router, server},
 };
 use dynamo_render::config::OperatorConfig;
 use dynamo_testkit::{Balancer, Plane, eventually};
@@ -113,7 +113,7 @@ impl Replica {
             restricted: false,
             trusted: Vec::new(),
             excluded: Box::new(|_| false),
-            inference_pools: watch::Sender::new(Some(true)).subscribe(),
+            optional_apis: Box::new(OptionalApis::default),
         };
         let reviews = Arc::clone(&site.reviews);
         let count_and_close = move |mut answer: Response| {
