@@ -4,6 +4,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -12,7 +13,13 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-type IsReady = Arc<dyn Fn() -> bool + Send + Sync>;
+#[derive(Clone)]
+struct Backend {
+    address: SocketAddr,
+    is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Held once by each connection that may go here.
+    open: Arc<()>,
+}
 
 /// A running balancer; it ends, with its connections, when dropped.
 pub struct Balancer {
@@ -22,7 +29,7 @@ pub struct Balancer {
 }
 
 #[derive(Clone, Default)]
-struct Backends(Arc<Mutex<Vec<(SocketAddr, IsReady)>>>);
+struct Backends(Arc<Mutex<Vec<Backend>>>);
 
 impl std::fmt::Debug for Balancer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,12 +54,24 @@ impl Balancer {
 
     /// Adds a backend that gets connections while `is_ready`.
     pub fn add(&self, address: SocketAddr, is_ready: impl Fn() -> bool + Send + Sync + 'static) {
-        self.backends.lock().push((address, Arc::new(is_ready)));
+        self.backends.lock().push(Backend { address, is_ready: Arc::new(is_ready), open: Arc::default() });
     }
 
-    /// Sends no new connection to a backend.
-    pub fn remove(&self, address: SocketAddr) {
-        self.backends.lock().retain(|(known, _)| *known != address);
+    /// Sends no new connection to a backend and waits for the end of those that are open, for 30 s at most.
+    pub async fn drain(&self, address: SocketAddr) {
+        let removed = {
+            let mut backends = self.backends.lock();
+            let at = backends.iter().position(|backend| backend.address == address);
+            at.map(|at| backends.remove(at))
+        };
+        let Some(removed) = removed else { return };
+        for _ in 0..3000 {
+            if Arc::strong_count(&removed.open) == 1 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("connections to {address} do not end");
     }
 }
 
@@ -63,7 +82,7 @@ impl Drop for Balancer {
 }
 
 impl Backends {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(SocketAddr, IsReady)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Backend>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -73,8 +92,8 @@ impl Backends {
         loop {
             tokio::select! {
                 Ok((client, _)) = listener.accept() => {
-                    let mut ready: Vec<SocketAddr> =
-                        self.lock().iter().filter(|(_, is_ready)| is_ready()).map(|(address, _)| *address).collect();
+                    let mut ready: Vec<Backend> =
+                        self.lock().iter().filter(|backend| (backend.is_ready)()).cloned().collect();
                     if !ready.is_empty() {
                         let first = turn % ready.len();
                         ready.rotate_left(first);
@@ -89,10 +108,10 @@ impl Backends {
 }
 
 /// Joins `client` with the first backend that takes it; without one the connection is closed.
-async fn connect(mut client: TcpStream, backends: Vec<SocketAddr>) {
-    for address in backends {
-        if let Ok(mut backend) = TcpStream::connect(address).await {
-            let _ = copy_bidirectional(&mut client, &mut backend).await;
+async fn connect(mut client: TcpStream, backends: Vec<Backend>) {
+    for backend in backends {
+        if let Ok(mut server) = TcpStream::connect(backend.address).await {
+            let _ = copy_bidirectional(&mut client, &mut server).await;
             return;
         }
     }

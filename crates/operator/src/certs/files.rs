@@ -16,7 +16,7 @@ use super::{
     authority::Leaf,
     serving::accepted_by,
     stored::{LEAF, LEAF_KEY},
-    watches::{self, Complaint, Registered, Seen},
+    watches::{self, Complaint, Failures, Registered, Seen},
 };
 
 /// Where the pair is and who must accept it.
@@ -43,7 +43,7 @@ pub struct FileKeeper {
     content: Option<Content>,
     pair: Result<Leaf, String>,
     unreadable: Complaint,
-    watch: Complaint,
+    watches: Failures,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +69,7 @@ impl FileKeeper {
             content: None,
             pair: Err("the certificate was not read yet".to_owned()),
             unreadable: Complaint::default(),
-            watch: Complaint::default(),
+            watches: Failures::default(),
         }
     }
 
@@ -90,12 +90,12 @@ impl FileKeeper {
             tokio::select! {
                 event = seen.next() => match event {
                     Some(Seen::Configuration(which, configuration)) => {
-                        self.watch.end();
+                        self.watches.end(which.kind());
                         self.registered.note(which, configuration);
                     }
                     Some(Seen::Failed(kind, reason)) => {
-                        self.watch.tell(&format!("watch of {kind} failed, will retry"), &reason);
-                        self.serving.wait_for(format!("watch of {kind} failed: {reason}"));
+                        let reason = self.watches.tell(kind, &reason);
+                        self.serving.wait_for(reason);
                     }
                     Some(Seen::Secret(_)) => {}
                     None => return,

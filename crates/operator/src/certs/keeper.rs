@@ -24,7 +24,7 @@ use super::{
     rotation::{self, Policy, Step},
     serving::accepted_by,
     stored::{self, Change, Stored},
-    watches::{self, Complaint, Registered, Seen, is_older},
+    watches::{self, Complaint, Failures, Registered, Seen, is_older},
 };
 use crate::context::FIELD_MANAGER;
 
@@ -67,6 +67,7 @@ pub struct Keeper {
     made: Option<(&'static str, Instant)>,
     failures: u32,
     conflicts: u32,
+    watches: Failures,
     complaint: Complaint,
     unreadable: Complaint,
     asked: Complaint,
@@ -93,6 +94,7 @@ impl Keeper {
             made: None,
             failures: 0,
             conflicts: 0,
+            watches: Failures::default(),
             complaint: Complaint::default(),
             unreadable: Complaint::default(),
             asked: Complaint::default(),
@@ -120,11 +122,17 @@ impl Keeper {
 
     fn note(&mut self, event: Seen) {
         match event {
-            Seen::Secret(secret) => self.note_secret(secret.map(|secret| *secret)),
-            Seen::Configuration(which, configuration) => self.registered.note(which, configuration),
+            Seen::Secret(secret) => {
+                self.watches.end(watches::SECRET);
+                self.note_secret(secret.map(|secret| *secret));
+            }
+            Seen::Configuration(which, configuration) => {
+                self.watches.end(which.kind());
+                self.registered.note(which, configuration);
+            }
             Seen::Failed(kind, reason) => {
-                self.complaint.tell(&format!("watch of {kind} failed, will retry"), &reason);
-                self.serving.wait_for(format!("watch of {kind} failed: {reason}"));
+                let reason = self.watches.tell(kind, &reason);
+                self.serving.wait_for(reason);
             }
         }
     }
@@ -258,14 +266,14 @@ impl Keeper {
         let (namespace, secret) = (&self.settings.namespace, &self.settings.secret);
         match step {
             Step::Bootstrap => {
-                info!(%namespace, %secret, "made an authority and a certificate: there was none")
+                info!(%namespace, %secret, "made an authority and a certificate: there was none");
             }
             Step::StoreNext { why } => {
-                info!(%namespace, %secret, %why, "stored a new authority beside the present")
+                info!(%namespace, %secret, %why, "stored a new authority beside the present");
             }
             Step::IssueLeaf { by, why } => info!(%namespace, %secret, ?by, %why, "made a new certificate"),
             Step::DropOld => {
-                info!(%namespace, %secret, "dropped authorities that no living certificate needs")
+                info!(%namespace, %secret, "dropped authorities that no living certificate needs");
             }
             Step::Publish(_) | Step::Settle | Step::Rest => {}
         }

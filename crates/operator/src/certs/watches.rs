@@ -1,6 +1,8 @@
 //! The watches of the keepers: one Secret and two webhook configurations, each by its name alone.
 //! An idle keeper asks nothing; errors are told once until they change.
 
+use std::collections::BTreeMap;
+
 use futures::{
     Stream, StreamExt,
     stream::{BoxStream, select},
@@ -17,6 +19,8 @@ use tracing::warn;
 
 use super::published::{Configuration, Configurations, Published, Which};
 
+pub(super) const SECRET: &str = "Secret";
+
 /// What a watch told; `None` says that the object does not exist.
 #[derive(Debug)]
 pub(super) enum Seen {
@@ -27,7 +31,7 @@ pub(super) enum Seen {
 
 pub(super) fn secret(client: &Client, namespace: &str, name: &str) -> BoxStream<'static, Seen> {
     let stream = watch_object(Api::<Secret>::namespaced(client.clone(), namespace), name).default_backoff();
-    told("Secret", stream, |secret| Seen::Secret(secret.map(Box::new)))
+    told(SECRET, stream, |secret| Seen::Secret(secret.map(Box::new)))
 }
 
 pub(super) fn configurations(client: &Client, names: &Configurations) -> BoxStream<'static, Seen> {
@@ -114,5 +118,21 @@ impl Complaint {
 
     pub(super) fn end(&mut self) {
         self.0 = None;
+    }
+}
+
+/// Failures of watches, each told once by kind.
+#[derive(Debug, Default)]
+pub(super) struct Failures(BTreeMap<&'static str, Complaint>);
+
+impl Failures {
+    /// The failure as a reason not to be ready.
+    pub(super) fn tell(&mut self, kind: &'static str, reason: &str) -> String {
+        self.0.entry(kind).or_default().tell(&format!("watch of {kind} failed, will retry"), reason);
+        format!("watch of {kind} failed: {reason}")
+    }
+
+    pub(super) fn end(&mut self, kind: &'static str) {
+        self.0.remove(kind);
     }
 }

@@ -4,6 +4,7 @@
 //! follow; a balancer stands for the endpoints. Every review is a connection and a handshake of its own.
 
 mod fuse;
+mod modes;
 mod replica;
 
 use std::{

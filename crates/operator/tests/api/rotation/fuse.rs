@@ -105,8 +105,8 @@ pub struct Fused<S> {
 
 impl<S> Service<Request<Body>> for Fused<S>
 where
-    S: Service<Request<Body>> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Request<Body>>,
+    S::Future: Send + 'static,
     S::Response: Send,
     S::Error: Send,
 {
@@ -119,16 +119,15 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The one that is ready is used; its clone waits its turn.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
         if request.method() == Method::GET {
-            return inner.call(request).boxed();
+            return self.inner.call(request).boxed();
         }
+        // Nothing is sent before the answer is awaited.
+        let answer = self.inner.call(request);
         let fuse = self.fuse.clone();
         async move {
             let write = fuse.before().await;
-            let answer = inner.call(request).await;
+            let answer = answer.await;
             fuse.after(write).await;
             answer
         }

@@ -17,6 +17,7 @@ use axum::{
 };
 use dynamo_operator::{
     certs::{CertificateMetrics, Configurations, Keeper, Names, Readiness, Resolver, Serving, Settings},
+    optional_apis::OptionalApis,
     webhook::{Knowledge, Limits, WebhookMetrics, router, server},
 };
 use dynamo_render::config::OperatorConfig;
@@ -56,16 +57,20 @@ impl Site {
         }
     }
 
+    pub fn names(&self) -> Names {
+        Names {
+            service: self.service.clone(),
+            namespace: self.namespace.clone(),
+            cluster_domain: "cluster.local".to_owned(),
+        }
+    }
+
     fn settings(&self) -> Settings {
         Settings {
             namespace: self.namespace.clone(),
             secret: self.secret.clone(),
             configurations: self.configurations.clone(),
-            names: Names {
-                service: self.service.clone(),
-                namespace: self.namespace.clone(),
-                cluster_domain: "cluster.local".to_owned(),
-            },
+            names: self.names(),
             leaf_days: 365,
             settle: Duration::from_secs(1),
         }
@@ -91,14 +96,25 @@ impl Replica {
         let serving = Serving::new(CertificateMetrics::default());
         let (resolver, readiness) = (serving.resolver(), serving.readiness());
         let keeper = tokio::spawn(Keeper::new(client, site.settings(), serving).run());
+        Self::serve(site, balancer, resolver, readiness, keeper, fuse).await
+    }
 
+    /// Starts a server alone, for certificates that `keeper` keeps.
+    pub async fn serve(
+        site: &Site,
+        balancer: &Balancer,
+        resolver: Resolver,
+        readiness: Readiness,
+        keeper: JoinHandle<()>,
+        fuse: Fuse,
+    ) -> Self {
         let knowledge = Knowledge {
             config: OperatorConfig::default(),
             version: "0.9.0".to_owned(),
             restricted: false,
             trusted: Vec::new(),
             excluded: Box::new(|_| false),
-            inference_pools: watch::Sender::new(Some(true)).subscribe(),
+            optional_apis: Box::new(OptionalApis::default),
         };
         let reviews = Arc::clone(&site.reviews);
         let count_and_close = move |mut answer: Response| {
@@ -125,6 +141,10 @@ impl Replica {
         eventually("a ready replica", || async { self.readiness.reason().map_or(Ok(()), Err) }).await;
     }
 
+    pub fn reason(&self) -> Option<String> {
+        self.readiness.reason()
+    }
+
     /// Whether handshakes get the first certificate of a PEM text.
     pub fn serves(&self, pem: &str) -> bool {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -137,9 +157,9 @@ impl Replica {
         self.keeper.abort();
     }
 
-    /// An orderly end: no new connections, then the server finishes what runs.
+    /// An orderly end: no new connections, those that are open end, then the server does.
     pub async fn stop(&mut self, balancer: &Balancer) {
-        balancer.remove(self.address);
+        balancer.drain(self.address).await;
         self.keeper.abort();
         self.stop.send_replace(true);
         let _ = (&mut self.server).await;
