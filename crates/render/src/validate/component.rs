@@ -154,7 +154,7 @@ pub(super) fn shared(
         }
     };
     claims::check_mounts(place, spec, backend.as_ref(), verdict);
-    check_ingress(field, spec, verdict);
+    check_ingress(place, spec, verdict);
     check_shared_memory(field, spec, verdict);
     pod::check(place, spec, main.as_ref(), verdict);
     if let Some(replicas) = spec.replicas.filter(|replicas| *replicas < 0) {
@@ -185,7 +185,8 @@ fn check_deprecated(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict)
     resources::check_ignored(field, spec, verdict);
 }
 
-fn check_ingress(field: &str, spec: &SharedSpec, verdict: &mut Verdict) {
+fn check_ingress(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict) {
+    let field = place.field;
     let Some(ingress) = spec.ingress.as_ref().filter(|ingress| ingress.enabled) else { return };
     if ingress.host.as_deref().unwrap_or_default().is_empty() {
         verdict.missing(
@@ -196,6 +197,12 @@ fn check_ingress(field: &str, spec: &SharedSpec, verdict: &mut Verdict) {
     }
     // Without a class no Ingress is made, and nothing reads the names below.
     if ingress.ingress_controller_class_name.is_none() {
+        let has_gateways = place.policy.config.ingress.virtual_service_gateway.is_some();
+        if !(ingress.use_virtual_service && ingress.virtual_service_gateway.is_some() && has_gateways) {
+            let words = "is enabled without effect: give ingressControllerClassName, or useVirtualService and \
+                         virtualServiceGateway where the operator has a gateway";
+            verdict.missing(Rule::IngressIgnored, format!("{field}.ingress"), words);
+        }
         return;
     }
     let text = |value: &Option<String>| value.clone().unwrap_or_default();

@@ -200,6 +200,8 @@ rules! {
         "must be a DNS subdomain", "ours: the API server refuses the reference";
     AccountNameInvalid "account-name-invalid" [Graph Component] Both Error Invalid Admission
         "must be a DNS subdomain", "ours: the API server refuses the pod";
+    IngressIgnored "ingress-ignored" [Graph Component] Both Warning Invalid Admission
+        "ingress is enabled without effect", "ours: nothing is made (api 5; operator-process weak spot 16)";
     IngressHostInvalid "ingress-host-invalid" [Graph Component] Both Error Invalid Admission
         "ingress…the host name must be a DNS subdomain", "ours: the API server refuses the Ingress";
     LabelKeyInvalid "label-key-invalid" [Graph Component Request] Both Error Invalid Admission
