@@ -79,7 +79,7 @@ optional_spec!(DynamoCheckpointSpec);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CheckpointJob {
-    /// Its pod; the first container, or the one called main, is the engine. The schema drops its metadata.
+    /// Its pod; the first container is the engine. Metadata given here is dropped.
     #[serde(deserialize_with = "CheckpointJob::template")]
     #[schemars(extend("x-required" = true))]
     pub pod_template_spec: PodTemplateSpec,

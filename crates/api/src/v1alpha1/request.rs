@@ -168,7 +168,7 @@ pub struct DynamoGraphDeploymentRequestStatus {
     /// Conditions of the request: Validation, Profiling, SpecGenerated, DeploymentReady.
     #[serde(deserialize_with = "lenient::conditions", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-    /// Where the results are, as configmap/<name>.
+    /// Where the results are, as configmap/NAME.
     #[serde(deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub profiling_results: Option<String>,
     /// The generated DynamoGraphDeployment, whole.

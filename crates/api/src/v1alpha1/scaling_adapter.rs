@@ -49,8 +49,8 @@ use super::lenient::{self, optional_spec};
 )]
 #[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct DynamoGraphDeploymentScalingAdapterSpec {
-    /// Replicas the service shall have; autoscalers and `kubectl scale` write it. None only in an object without
-    /// spec: such an object asks for nothing, least of all for zero replicas.
+    /// Replicas the service shall have; autoscalers and `kubectl scale` write it.
+    // None only in an object without spec: it asks for nothing, least of all for zero replicas.
     #[serde(deserialize_with = "lenient::int32", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0), extend("x-required" = true))]
     pub replicas: Option<i32>,
