@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dynamo_api::v1alpha1::{BackendFramework, Pvc, SharedSpec};
 
-use super::{Kind, Rule, Verdict, amount::Amount, component::Place, texts};
+use super::{Kind, Rule, Verdict, component::Place, resources, texts};
 use crate::{
     component::{ComponentType, Role},
     names,
@@ -41,16 +41,8 @@ fn check_created(field: &str, pvc: &Pvc, verdict: &mut Verdict) {
         let field = format!("{field}.{key}");
         verdict.missing(Rule::PvcCreateIncomplete, field, "is required when create is true");
     }
-    let Some(size) = &pvc.size else { return };
-    let field = format!("{field}.size");
-    match Amount::parse(&size.0) {
-        None => {
-            verdict.invalid(Rule::QuantityInvalid, field, &size.0, "is not a quantity, such as \"100Gi\"");
-        }
-        Some(amount) if amount.is_negative() => {
-            verdict.invalid(Rule::QuantityNegative, field, &size.0, texts::NEGATIVE);
-        }
-        Some(_) => {}
+    if let Some(size) = &pvc.size {
+        resources::check_size(format!("{field}.size"), &size.0, verdict);
     }
 }
 

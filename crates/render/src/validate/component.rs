@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 
 use dynamo_api::v1alpha1::{BackendFramework, DynamoComponentDeployment, Pvc, SharedSpec};
 
-use super::{
-    FieldErrors, Kind, Policy, Rule, Verdict, amount::Amount, claims, epp, pod, resources, rollout, texts,
-};
+use super::{FieldErrors, Kind, Policy, Rule, Verdict, claims, epp, pod, resources, rollout, texts};
 use crate::{
     backend,
     component::{ComponentType, pod::merge_main},
@@ -227,14 +225,6 @@ fn check_shared_memory(field: &str, spec: &SharedSpec, verdict: &mut Verdict) {
         None => {
             verdict.missing(Rule::SharedMemorySizeMissing, field, "is required when disabled is false");
         }
-        Some(size) => match Amount::parse(&size.0) {
-            None => {
-                verdict.invalid(Rule::QuantityInvalid, field, &size.0, "is not a quantity, such as \"16Gi\"")
-            }
-            Some(amount) if amount.is_negative() => {
-                verdict.invalid(Rule::QuantityNegative, field, &size.0, texts::NEGATIVE);
-            }
-            Some(_) => {}
-        },
+        Some(size) => resources::check_size(field, &size.0, verdict),
     }
 }
