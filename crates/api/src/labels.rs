@@ -8,6 +8,8 @@ pub const COMPONENT_TYPE: &str = "nvidia.com/dynamo-component-type";
 pub const SUB_COMPONENT_TYPE: &str = "nvidia.com/dynamo-sub-component-type";
 pub const BASE_MODEL_HASH: &str = "nvidia.com/dynamo-base-model-hash";
 pub const SELECTOR: &str = "nvidia.com/selector";
+/// On a ServiceAccount: pods that name no account and have none of their own use it.
+pub const COMPONENT_POD: &str = "nvidia.com/dynamo-component-pod";
 pub const METRICS_ENABLED: &str = "nvidia.com/metrics-enabled";
 pub const DISCOVERY_BACKEND: &str = "nvidia.com/dynamo-discovery-backend";
 pub const DISCOVERY_ENABLED: &str = "nvidia.com/dynamo-discovery-enabled";
@@ -38,6 +40,8 @@ pub mod annotations {
 
     pub const ENABLE_METRICS: &str = "nvidia.com/enable-metrics";
     pub const DISCOVERY_BACKEND: &str = "nvidia.com/dynamo-discovery-backend";
+    /// `true` keeps the Secrets of the image's registry out of the pods.
+    pub const DISABLE_PULL_SECRET_DISCOVERY: &str = "nvidia.com/disable-image-pull-secret-discovery";
     pub const ORIGIN_VERSION: &str = "nvidia.com/dynamo-operator-origin-version";
     pub const RESTART_AT: &str = "nvidia.com/restartAt";
     pub const BASE_MODEL: &str = "nvidia.com/dynamo-base-model";

@@ -15,6 +15,7 @@ use crate::{
     Object, adopt,
     cache::{Cache, controller_of},
     diff,
+    fence::refusal,
     metrics::ReconcileMetrics,
 };
 
@@ -70,6 +71,8 @@ pub enum Class {
     Waiting,
     /// Trying again may help.
     Transient,
+    /// Somebody else writes here now, or nobody may yet: nothing is wrong and nothing is to be reported.
+    NotOurs,
 }
 
 impl ApplyError {
@@ -79,6 +82,7 @@ impl ApplyError {
         match self {
             Self::Foreign { .. } | Self::Encode { .. } => Class::Invalid,
             Self::Terminating { .. } => Class::Waiting,
+            Self::Api { source, .. } if refusal(&**source).is_some() => Class::NotOurs,
             Self::Api { source, .. } => match &**source {
                 // Of a conflict the newer version is on its way to the cache.
                 kube::Error::Api(status) if status.code == 409 || namespace_ends(status) => Class::Waiting,
@@ -97,6 +101,7 @@ impl ApplyError {
             (Self::Foreign { .. }, _) => "foreign_object",
             (Self::Terminating { .. }, _) | (Self::Api { .. }, Class::Waiting) => "waiting",
             (Self::Encode { .. }, _) => "encode",
+            (Self::Api { .. }, Class::NotOurs) => "not_ours",
             (Self::Api { .. }, Class::Invalid) => "api_refused",
             (Self::Api { .. }, _) => "api_unavailable",
         }

@@ -160,6 +160,15 @@ impl<K: Object> Cache<K> {
         keys.iter().filter_map(|key| index.objects.get(key).cloned()).collect()
     }
 
+    /// Every known object of a namespace, sorted by name.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
+        let index = self.read();
+        // No name is empty, so this bound comes before every name of the namespace.
+        let from = index.objects.range((namespace.to_owned(), String::new())..);
+        from.take_while(|((of, _), _)| of == namespace).map(|(_, object)| Arc::clone(object)).collect()
+    }
+
     /// Every known object, sorted by namespace and name.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<K>> {

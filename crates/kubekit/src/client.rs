@@ -5,23 +5,56 @@ use std::{sync::Arc, task, time::Duration};
 
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
-use kube::{Client, Config, client::Body, client::ClientBuilder};
-use tower::{BoxError, Layer, Service};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder, ConfigExt},
+};
+use tower::{BoxError, Layer, Service, ServiceBuilder};
 
-use crate::metrics::ApiMetrics;
+use crate::{
+    fence::{Fence, refusal},
+    metrics::{ApiMetrics, Sent},
+    transport,
+};
 
 /// How long the API server may take until the headers of an answer.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 /// A client with a limit of [`ANSWER_LIMIT`] up to the response headers and a count of every request by verb and
-/// resource. Watches are not cut: their limit applies to the headers only.
+/// resource. Watches are not cut: their limit applies to the headers only. Its writes ask nobody: it is for what a
+/// process writes about itself, such as leases and certificates.
 ///
 /// # Errors
 /// When the TLS set-up or the credentials of `config` cannot be used.
-pub fn build(mut config: Config, metrics: Arc<ApiMetrics>) -> Result<Client, kube::Error> {
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(5));
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Bounded { metrics }).build())
+pub fn build(config: &Config, metrics: Arc<ApiMetrics>) -> Result<Client, kube::Error> {
+    assemble(config, metrics, None)
+}
+
+/// The same, but each write needs a right from `fence`: for everything that belongs to one writer at a time.
+///
+/// # Errors
+/// When the TLS set-up or the credentials of `config` cannot be used.
+pub fn build_fenced(
+    config: &Config,
+    metrics: Arc<ApiMetrics>,
+    fence: Arc<dyn Fence>,
+) -> Result<Client, kube::Error> {
+    assemble(config, metrics, Some(fence))
+}
+
+fn assemble(
+    config: &Config,
+    metrics: Arc<ApiMetrics>,
+    fence: Option<Arc<dyn Fence>>,
+) -> Result<Client, kube::Error> {
+    let host = config.cluster_url.authority().map_or("", |authority| authority.as_str()).into();
+    let service = ServiceBuilder::new()
+        .layer(Bounded { metrics, host })
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .service(transport::connect(config, fence)?);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 
 /// The messages of an error and its causes, joined by `: `, without repeating a cause that its parent already shows.
@@ -62,13 +95,15 @@ fn answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 #[derive(Clone)]
 struct Bounded {
     metrics: Arc<ApiMetrics>,
+    /// Of the API server: requests do not carry it yet where they are counted.
+    host: Arc<str>,
 }
 
 impl<S> Layer<S> for Bounded {
     type Service = BoundedService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BoundedService { inner, metrics: Arc::clone(&self.metrics) }
+        BoundedService { inner, metrics: Arc::clone(&self.metrics), host: Arc::clone(&self.host) }
     }
 }
 
@@ -76,6 +111,7 @@ impl<S> Layer<S> for Bounded {
 struct BoundedService<S> {
     inner: S,
     metrics: Arc<ApiMetrics>,
+    host: Arc<str>,
 }
 
 impl<S, B> Service<Request<Body>> for BoundedService<S>
@@ -96,6 +132,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let metrics = Arc::clone(&self.metrics);
         let (verb, resource) = classify(request.method(), request.uri());
+        let sent = Sent { method: request.method().to_string(), host: self.host.to_string(), verb, resource };
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = match tokio::time::timeout(ANSWER_LIMIT, answer).await {
@@ -104,8 +141,11 @@ where
                     Err(format!("no answer from the API server within {} s", ANSWER_LIMIT.as_secs()).into())
                 }
             };
-            let code = answer.as_ref().map_or(0, |answer: &Response<B>| answer.status().as_u16());
-            metrics.count(verb, resource, code);
+            let refused = answer.as_ref().err().is_some_and(|error: &BoxError| refusal(&**error).is_some());
+            if !refused {
+                let code = answer.as_ref().ok().map(|answer: &Response<B>| answer.status().as_u16());
+                metrics.count(sent, code);
+            }
             answer
         })
     }

@@ -1,7 +1,10 @@
 //! Leader election on a coordination/v1 Lease, as the Kubernetes client libraries do it.
 //! Expiry is judged by what this process saw and when, never by the clock of the holder.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -36,6 +39,24 @@ impl Default for Timing {
     }
 }
 
+/// Until when this process leads for certain, whatever happens to its renewals: the last one that succeeded began
+/// less than the lease's duration ago, with a tenth of it kept as a margin. Judged by the monotonic clock of this
+/// process alone, so that it also ends for one that was frozen meanwhile.
+#[derive(Debug, Clone, Default)]
+pub struct Term(Arc<Mutex<Option<Instant>>>);
+
+impl Term {
+    /// When the term ends; `None` while the lease is not held.
+    #[must_use]
+    pub fn until(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, until: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+}
+
 /// A candidate for one lease.
 #[derive(Debug)]
 pub struct Candidate {
@@ -43,6 +64,7 @@ pub struct Candidate {
     name: String,
     identity: String,
     timing: Timing,
+    term: Term,
     /// The last holder and renewal seen, and when this process first saw that pair.
     seen: Option<(Observation, Instant)>,
 }
@@ -75,7 +97,19 @@ impl Candidate {
     /// `identity` must be unique among the replicas: the pod's name and something random.
     #[must_use]
     pub fn new(client: Client, namespace: &str, name: &str, identity: String, timing: Timing) -> Self {
-        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity, timing, seen: None }
+        let api = Api::namespaced(client, namespace);
+        Self { api, name: name.to_owned(), identity, timing, term: Term::default(), seen: None }
+    }
+
+    /// Tells at any time until when this candidate leads.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.term.clone()
+    }
+
+    /// The lease was renewed by a try that began then.
+    fn renewed(&self, began: Instant) {
+        self.term.set(began.checked_add(self.timing.duration - self.timing.duration / 10));
     }
 
     /// Waits until this process holds the lease. Returns when the try that won began: the lease counts from there at
@@ -87,6 +121,7 @@ impl Candidate {
             match tokio::time::timeout(self.timing.renew_deadline, self.try_hold()).await {
                 Ok(Ok(Try::Held)) => {
                     info!(lease = self.name, "leading");
+                    self.renewed(began);
                     return began;
                 }
                 Ok(Ok(Try::HeldByOther | Try::Conflict)) => {}
@@ -108,8 +143,14 @@ impl Candidate {
             let began = Instant::now();
             let left = self.timing.renew_deadline.saturating_sub(renewed.elapsed());
             match tokio::time::timeout(left, self.try_hold()).await {
-                Ok(Ok(Try::Held)) => renewed = began,
-                Ok(Ok(Try::HeldByOther)) => return Lost::Taken { name },
+                Ok(Ok(Try::Held)) => {
+                    renewed = began;
+                    self.renewed(began);
+                }
+                Ok(Ok(Try::HeldByOther)) => {
+                    self.term.set(None);
+                    return Lost::Taken { name };
+                }
                 Ok(Ok(Try::Conflict)) | Err(_) => {}
                 Ok(Err(error)) => {
                     warn!(lease = name, error = %crate::client::chain(&error), "cannot renew the lease");
@@ -121,8 +162,10 @@ impl Candidate {
         }
     }
 
-    /// Gives the lease back so that a successor need not wait for its end. Best effort, bounded to 5 s.
+    /// Gives the lease back so that a successor need not wait for its end. Best effort, bounded to 5 s. The caller has
+    /// ended everything that writes.
     pub async fn release(&self) {
+        self.term.set(None);
         let release = async {
             let lease = self.api.get(&self.name).await?;
             if holder(&lease) != Some(self.identity.as_str()) {

@@ -1,5 +1,6 @@
-//! Shared machinery over kube-rs: caches fed by one watch per kind, guarded apply, prune, conditions, backoff,
-//! events and the leader lease. It knows nothing of graphs: no type of the platform's API appears here.
+//! Shared machinery over kube-rs: caches fed by one watch per kind, guarded apply, prune, conditions, backoff, the
+//! leader lease, and the fence before every write. It knows nothing of graphs: no type of the platform's API appears
+//! here.
 
 mod adopt;
 pub mod apply;
@@ -8,11 +9,13 @@ pub mod cache;
 pub mod client;
 pub mod conditions;
 pub mod diff;
+pub mod fence;
 pub mod finalizer;
 pub mod lease;
 pub mod metrics;
 pub mod prune;
 pub mod status;
+mod transport;
 
 /// What every namespaced object this machinery handles can do.
 pub trait Object:

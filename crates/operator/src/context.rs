@@ -3,11 +3,20 @@
 
 use std::sync::Arc;
 
-use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
-use dynamo_kubekit::{
-    apply::Applier, backoff::Failures, cache::Cache, diff::content_hash, metrics::ReconcileMetrics,
+use dynamo_api::v1alpha1::{
+    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+    DynamoGraphDeploymentScalingAdapter, DynamoModel,
 };
-use dynamo_render::OperatorConfig;
+use dynamo_kubekit::{
+    apply::{Applier, ApplyError},
+    backoff::Failures,
+    cache::Cache,
+    diff::content_hash,
+    fence::refusal,
+    key_of,
+    metrics::ReconcileMetrics,
+};
+use dynamo_render::{OperatorConfig, Policy};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -21,14 +30,18 @@ use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use tokio::sync::watch;
 use tracing::warn;
 
-use crate::wiring::Wiring;
+use crate::{
+    accounts::Grants, mpi::Keys, optional_apis::OptionalApis, registry::RegistrySecret, scope::Scope,
+    wiring::Wiring,
+};
 
 /// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
 pub const FIELD_MANAGER: &str = "dynamo-operator";
 
-/// One cache per watched kind.
+/// What the watches show.
 #[derive(Debug, Clone)]
 pub struct Caches {
     pub graphs: Cache<DynamoGraphDeployment>,
@@ -38,6 +51,22 @@ pub struct Caches {
     pub accounts: Cache<ServiceAccount>,
     pub roles: Cache<Role>,
     pub bindings: Cache<RoleBinding>,
+    pub registries: Cache<RegistrySecret>,
+    /// Accounts with the label for pods that name none.
+    pub pod_accounts: Cache<ServiceAccount>,
+    pub grants: Grants,
+    pub keys: Keys,
+    /// These three are only counted.
+    pub requests: Cache<DynamoGraphDeploymentRequest>,
+    pub adapters: Cache<DynamoGraphDeploymentScalingAdapter>,
+    pub models: Cache<DynamoModel>,
+}
+
+/// What is known beside the objects.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    pub scope: Scope,
+    pub apis: watch::Receiver<OptionalApis>,
 }
 
 /// Failures in a row by namespace and name; the watch forgets them at the end of an object.
@@ -50,6 +79,8 @@ pub struct Context {
     pub caches: Caches,
     pub config: OperatorConfig,
     pub metrics: ReconcileMetrics,
+    pub scope: Scope,
+    pub apis: watch::Receiver<OptionalApis>,
     pub graph_failures: FailureCounts,
     pub component_failures: FailureCounts,
     recorder: Recorder,
@@ -62,8 +93,16 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
+    /// `client` is the one whose writes ask `scope`.
     #[must_use]
-    pub fn new(client: Client, wiring: &Wiring, config: OperatorConfig, metrics: ReconcileMetrics) -> Self {
+    pub fn new(
+        client: Client,
+        wiring: &Wiring,
+        config: OperatorConfig,
+        metrics: ReconcileMetrics,
+        sources: Sources,
+    ) -> Self {
+        let Sources { scope, apis } = sources;
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         Self {
             applier: Applier::new(client.clone(), FIELD_MANAGER, metrics.clone()),
@@ -72,9 +111,17 @@ impl Context {
             caches: wiring.caches.clone(),
             config,
             metrics,
+            scope,
+            apis,
             graph_failures: Arc::clone(&wiring.graph_failures),
             component_failures: Arc::clone(&wiring.component_failures),
         }
+    }
+
+    /// What validation may ask of this operator and its cluster, as admission does.
+    pub fn policy(&self) -> Policy<'_> {
+        let restricted = self.scope.exclusions().is_none();
+        self.apis.borrow().policy(&self.config, restricted)
     }
 
     /// Publishes a warning about `object`. An event that cannot be written is logged, never an error.
@@ -87,8 +134,10 @@ impl Context {
             action: format!("Reconcile-{}", &content_hash(&message.into())[..8]),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, object).await {
-            warn!(reason, %error, "event not written");
+        match self.recorder.publish(&event, object).await {
+            Ok(()) => {}
+            Err(error) if refusal(&error).is_some() => {}
+            Err(error) => warn!(reason, %error, "event not written"),
         }
     }
 }
@@ -103,6 +152,16 @@ pub fn owner_of<K: Resource<DynamicType = ()>>(parent: &K) -> OwnerReference {
         controller: Some(true),
         block_owner_deletion: Some(true),
     }
+}
+
+/// The error of a request about `object`.
+pub(crate) fn failed<K: Resource<DynamicType = ()>>(
+    verb: &'static str,
+    object: &K,
+) -> impl FnOnce(kube::Error) -> ApplyError {
+    let kind = K::kind(&()).into_owned();
+    let (namespace, name) = key_of(object);
+    move |source| ApplyError::Api { verb, kind, namespace, name, source: Box::new(source) }
 }
 
 /// The present time to the second, the resolution of the API.

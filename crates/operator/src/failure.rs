@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dynamo_kubekit::{apply::Class, client::chain, key_of, metrics::FailureLabels};
+use dynamo_kubekit::{apply::Class, backoff::jittered, client::chain, key_of};
 use kube::{Resource, runtime::controller::Action};
 use tracing::{debug, warn};
 
@@ -11,6 +11,8 @@ use crate::context::{Context, FailureCounts};
 
 /// A look without a trigger, against changes that a broken watch hid.
 pub(crate) const RESYNC: Duration = Duration::from_secs(600);
+/// When to look again at what this process may not write yet.
+const NOT_YET: Duration = Duration::from_secs(5);
 /// Failures in a row after which something that may pass by itself is reported all the same.
 const PATIENCE: u32 = 3;
 
@@ -24,11 +26,14 @@ pub(crate) trait Failure: std::error::Error + 'static {
 
 /// Whether a failure belongs into the status: at once when only a person can help, else when it lasts.
 pub(crate) fn is_reported(counts: &FailureCounts, key: &(String, String), failure: &impl Failure) -> bool {
+    if failure.class() == Class::NotOurs {
+        return false;
+    }
     // The present failure is counted after its report, when the next try is planned.
     failure.class() == Class::Invalid || counts.count(key) + 1 >= PATIENCE
 }
 
-/// Counts a failure, tells the log and the metrics of it, and plans the next try.
+/// Counts a failure, tells the log and the metrics of the queue, and plans the next try.
 pub(crate) fn plan_retry<K: Resource>(
     ctx: &Context,
     counts: &FailureCounts,
@@ -37,13 +42,18 @@ pub(crate) fn plan_retry<K: Resource>(
     failure: &impl Failure,
 ) -> Action {
     let (namespace, name) = key_of(entry);
+    ctx.metrics.queue(controller).retried();
+    if failure.class() == Class::NotOurs {
+        debug!(controller, %namespace, %name, reason = %chain(failure), "left alone");
+        // The end of a foreign claim wakes it; nothing tells that a claim or a leadership of our own is back.
+        let again = if ctx.scope.passes_over(&namespace) { RESYNC } else { NOT_YET };
+        return Action::requeue(jittered(again));
+    }
     let delay = counts.record((namespace.clone(), name.clone()));
     let error = chain(failure);
     if failure.class() == Class::Waiting {
         debug!(controller, %namespace, %name, reason = %error, "waits");
     } else {
-        let labels = FailureLabels { controller, category: failure.category() };
-        ctx.metrics.failures.get_or_create(&labels).inc();
         warn!(controller, %namespace, %name, %error, retry_in = ?delay, "not reconciled");
     }
     Action::requeue(delay)

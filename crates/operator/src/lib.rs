@@ -1,12 +1,23 @@
-//! The controllers of the platform and the process around them: flags, caches, leadership, probes and metrics.
+//! The controllers of the platform and the process around them: flags, caches, admission, certificates, scope,
+//! leadership, probes and metrics.
 //! What the objects look like is decided in `dynamo-render`; how they are written, in `dynamo-kubekit`.
 
+pub mod accounts;
+pub mod certs;
 pub mod component;
 pub mod context;
 mod failure;
 pub mod flags;
 pub mod graph;
 pub mod logging;
+pub mod metrics;
+pub mod mpi;
+pub mod optional_apis;
 pub mod process;
+pub mod registry;
+pub mod scope;
+pub mod secrets;
+pub mod self_signed;
 pub mod server;
+pub mod webhook;
 pub mod wiring;

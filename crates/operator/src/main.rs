@@ -4,24 +4,51 @@
 use std::process::ExitCode;
 
 use dynamo_operator::{
-    flags::{Exit, Flags},
+    flags::{Exit, Flags, JobFlags, LogFlags},
     logging, process,
 };
 use tracing::error;
 
+/// What the words ask for.
+enum Command {
+    Operate(Box<Flags>),
+    Job(JobFlags),
+}
+
+impl Command {
+    fn parse(words: Vec<String>) -> Result<Self, Exit> {
+        Ok(match JobFlags::parse(&words)? {
+            Some(job) => Self::Job(job),
+            None => Self::Operate(Box::new(Flags::parse(words)?)),
+        })
+    }
+
+    fn log(&self) -> &LogFlags {
+        match self {
+            Self::Operate(flags) => &flags.log,
+            Self::Job(flags) => &flags.log,
+        }
+    }
+
+    async fn run(self) -> Result<(), process::Error> {
+        match self {
+            Self::Operate(flags) => process::run(*flags).await,
+            Self::Job(flags) => process::run_job(flags).await,
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let flags = match Flags::parse(std::env::args().skip(1)) {
-        Ok(flags) => flags,
+    // A word that is no UTF-8 is a wrong value, not a panic.
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let command = match Command::parse(words.collect()) {
+        Ok(command) => command,
         Err(exit) => {
             eprintln!("{exit}");
-            return ExitCode::from(match exit {
-                Exit::Help(_) => 0,
-                Exit::Usage(_) => 2,
-                Exit::Refused(_) => 1,
-            });
+            return ExitCode::from(exit.code());
         }
     };
-    logging::init(&flags.log);
+    logging::init(command.log());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -29,7 +56,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(process::run(flags)) {
+    match runtime.block_on(command.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(error = %dynamo_kubekit::client::chain(&error), "the operator ends");

@@ -8,6 +8,12 @@
 //! | Deployment | its component | any change, status included, and its end |
 //! | Service | its component | any change and its end |
 //! | ServiceAccount, Role, RoleBinding | its graph | any change and its end |
+//! | accounts and bindings handed out | graphs of the namespace | the end; of a binding any change |
+//! | ServiceAccount for pods without one | components of the namespace | another one comes first |
+//! | registry Secret | components with an image of the host | a host comes or goes |
+//! | requests, adapters, models | nothing: they are counted | |
+//! | SSH key of MPI and its copies | graphs that need it | a copy that differs from its source |
+//! | claims of restricted operators (`scope`) | all graphs and components of the namespace | the end of the claim |
 //!
 //! Nothing is reconciled here.
 
@@ -18,18 +24,23 @@ use std::sync::{
 
 use dynamo_api::{
     labels,
-    v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment},
+    v1alpha1::{
+        DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+        DynamoGraphDeploymentScalingAdapter, DynamoModel,
+    },
 };
 use dynamo_kubekit::{
     Object,
+    backoff::jittered,
     cache::{Cache, Change, Feed, Roster, parent_reference, reference},
     client::chain,
     key_of,
+    metrics::{self, ReconcileMetrics},
 };
 use futures::{
-    FutureExt, Stream, StreamExt, TryFuture,
+    FutureExt, Stream, StreamExt,
     channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
-    future::BoxFuture,
+    future::{BoxFuture, ready},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -49,37 +60,41 @@ use tokio::sync::watch;
 use tracing::{debug, error};
 
 use crate::{
+    accounts::{self, Grants},
     component,
     context::{Caches, Context, FailureCounts},
+    failure::RESYNC,
+    flags::{NamespacedName, RoleNames},
     graph,
+    mpi::Keys,
+    registry,
 };
-
-/// Reconciles of one controller that run at once.
-const CONCURRENCY: u16 = 8;
 
 type Queue<K> = UnboundedReceiver<ObjectRef<Roster<K>>>;
 
 /// Wakes a controller, once it runs: a replica that waits for leadership keeps no backlog, since the first thing a
 /// leader does is to look at every object.
-struct Trigger<K: Object> {
+pub(crate) struct Trigger<K: Object> {
     queue: UnboundedSender<ObjectRef<Roster<K>>>,
     open: Arc<AtomicBool>,
+    counted: metrics::Queue,
 }
 
 impl<K: Object> Clone for Trigger<K> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), open: Arc::clone(&self.open) }
+        Self { queue: self.queue.clone(), open: Arc::clone(&self.open), counted: self.counted.clone() }
     }
 }
 
 impl<K: Object> Trigger<K> {
-    fn new() -> (Self, Queue<K>) {
+    fn new(counted: metrics::Queue) -> (Self, Queue<K>) {
         let (queue, receiver) = unbounded();
-        (Self { queue, open: Arc::default() }, receiver)
+        (Self { queue, open: Arc::default(), counted }, receiver)
     }
 
-    fn send(&self, target: ObjectRef<Roster<K>>) {
+    pub(crate) fn send(&self, target: ObjectRef<Roster<K>>) {
         if self.open.load(Ordering::Acquire) {
+            self.counted.added(target.namespace.as_deref().unwrap_or_default(), &target.name);
             // The other end is gone only while the process shuts down.
             let _ = self.queue.unbounded_send(target);
         }
@@ -101,6 +116,7 @@ pub struct Wiring {
     pub component_failures: FailureCounts,
     /// One endless task per watch; the process must end when one of them does.
     pub feeds: Vec<BoxFuture<'static, ()>>,
+    concurrency: u16,
     graph_trigger: Trigger<DynamoGraphDeployment>,
     graphs: Queue<DynamoGraphDeployment>,
     component_trigger: Trigger<DynamoComponentDeployment>,
@@ -113,11 +129,25 @@ impl std::fmt::Debug for Wiring {
     }
 }
 
-/// Sets up every watch in `namespace`, or everywhere.
+/// What decides which watches there are.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The only namespace of a restricted operator.
+    pub namespace: Option<String>,
+    /// What a cluster-wide operator hands out; without effect in a restricted one.
+    pub roles: RoleNames,
+    /// The SSH key of MPI.
+    pub key: NamespacedName,
+    /// Reconciles of one controller that run at once.
+    pub concurrency: u16,
+}
+
+/// Sets up every watch.
 #[must_use]
-pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
-    let (graph_trigger, graphs) = Trigger::new();
-    let (component_trigger, components) = Trigger::new();
+pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics) -> Wiring {
+    let namespace = settings.namespace.as_deref();
+    let (graph_trigger, graphs) = Trigger::new(metrics.queue(graph::CONTROLLER));
+    let (component_trigger, components) = Trigger::new(metrics.queue(component::CONTROLLER));
     let everything = watcher::Config::default();
     let of_graphs = everything.clone().labels(labels::GRAPH_NAME);
     let of_operator = everything.clone().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
@@ -139,6 +169,20 @@ pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
     wake_parent(&mut role_feed, &graph_trigger);
     let mut binding_feed = feed::<RoleBinding>(client, namespace, &of_operator);
     wake_parent(&mut binding_feed, &graph_trigger);
+    let registry_feed = registry::watch(client, namespace, component_feed.cache(), component_trigger.clone());
+    let pod_account_feed =
+        accounts::fallback::watch(client, namespace, component_feed.cache(), component_trigger.clone());
+    let (grants, grant_feeds) = if namespace.is_none() {
+        accounts::wake_at_bindings(&mut binding_feed, graph_feed.cache(), graph_trigger.clone());
+        Grants::watch(client, &settings.roles, &binding_feed.cache(), &graph_feed.cache(), &graph_trigger)
+    } else {
+        <_>::default()
+    };
+    let request_feed = feed::<DynamoGraphDeploymentRequest>(client, namespace, &everything);
+    let adapter_feed = feed::<DynamoGraphDeploymentScalingAdapter>(client, namespace, &everything);
+    let model_feed = feed::<DynamoModel>(client, namespace, &everything);
+    let (keys, key_feeds) =
+        Keys::watch(client, namespace, &settings.key, &graph_feed.cache(), &graph_trigger);
 
     Wiring {
         caches: Caches {
@@ -149,10 +193,18 @@ pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
             accounts: account_feed.cache(),
             roles: role_feed.cache(),
             bindings: binding_feed.cache(),
+            registries: registry_feed.cache(),
+            pod_accounts: pod_account_feed.cache(),
+            grants,
+            keys,
+            requests: request_feed.cache(),
+            adapters: adapter_feed.cache(),
+            models: model_feed.cache(),
         },
+        concurrency: settings.concurrency,
         graph_failures,
         component_failures,
-        feeds: vec![
+        feeds: [
             graph_feed.run().boxed(),
             component_feed.run().boxed(),
             deployment_feed.run().boxed(),
@@ -160,7 +212,16 @@ pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
             account_feed.run().boxed(),
             role_feed.run().boxed(),
             binding_feed.run().boxed(),
-        ],
+            registry_feed.run().boxed(),
+            pod_account_feed.run().boxed(),
+            request_feed.run().boxed(),
+            adapter_feed.run().boxed(),
+            model_feed.run().boxed(),
+        ]
+        .into_iter()
+        .chain(grant_feeds.into_iter().map(|feed| feed.run().boxed()))
+        .chain(key_feeds.into_iter().map(|feed| feed.run().boxed()))
+        .collect(),
         graph_trigger,
         graphs,
         component_trigger,
@@ -169,27 +230,39 @@ pub fn connect(client: &Client, namespace: Option<&str>) -> Wiring {
 }
 
 impl Wiring {
+    /// Wakes every object of a namespace, or of all.
+    pub fn waker(&self) -> impl Fn(Option<&str>) + Send + use<> {
+        let graphs = (self.caches.graphs.clone(), self.graph_trigger.clone());
+        let components = (self.caches.components.clone(), self.component_trigger.clone());
+        move |namespace| {
+            wake_all(&graphs.0, &graphs.1, namespace);
+            wake_all(&components.0, &components.1, namespace);
+        }
+    }
+
     /// Runs both controllers until `stop` turns true; reconciles that run then are finished.
     pub async fn controllers(self, ctx: Arc<Context>, stop: watch::Receiver<bool>) {
         self.graph_trigger.open(&self.caches.graphs);
         self.component_trigger.open(&self.caches.components);
         let graphs = run(
-            "dynamographdeployment",
+            graph::CONTROLLER,
             self.caches.graphs.roster(),
             self.graphs,
             stop.clone(),
             ctx.clone(),
             |entry, ctx| graph::reconcile(entry, ctx).boxed(),
             graph::error_policy,
+            self.concurrency,
         );
         let components = run(
-            "dynamocomponentdeployment",
+            component::CONTROLLER,
             self.caches.components.roster(),
             self.components,
             stop,
             ctx,
             |entry, ctx| component::reconcile(entry, ctx).boxed(),
             component::error_policy,
+            self.concurrency,
         );
         futures::future::join(graphs, components).await;
     }
@@ -202,14 +275,36 @@ impl Caches {
     /// When a watch ended before.
     pub async fn wait_until_ready(&self) -> Result<(), kube::runtime::reflector::store::WriterDropped> {
         // Destructured so that a new cache cannot be forgotten here.
-        let Self { graphs, components, deployments, services, accounts, roles, bindings } = self;
+        let Self {
+            graphs,
+            components,
+            deployments,
+            services,
+            accounts,
+            roles,
+            bindings,
+            registries,
+            pod_accounts,
+            grants,
+            keys,
+            requests,
+            adapters,
+            models,
+        } = self;
         graphs.wait_until_ready().await?;
         components.wait_until_ready().await?;
         deployments.wait_until_ready().await?;
         services.wait_until_ready().await?;
         accounts.wait_until_ready().await?;
         roles.wait_until_ready().await?;
-        bindings.wait_until_ready().await
+        bindings.wait_until_ready().await?;
+        registries.wait_until_ready().await?;
+        pod_accounts.wait_until_ready().await?;
+        grants.wait_until_ready().await?;
+        keys.wait_until_ready().await?;
+        requests.wait_until_ready().await?;
+        adapters.wait_until_ready().await?;
+        models.wait_until_ready().await
     }
 }
 
@@ -228,6 +323,14 @@ fn wake_itself<K: Object>(feed: &mut Feed<K>, trigger: &Trigger<K>) {
         }
         trigger.send(reference(&**change.object()));
     });
+}
+
+fn wake_all<K: Object>(cache: &Cache<K>, trigger: &Trigger<K>, namespace: Option<&str>) {
+    for object in cache.all() {
+        if namespace.is_none() || object.meta().namespace.as_deref() == namespace {
+            trigger.send(reference(&*object));
+        }
+    }
 }
 
 /// Failure counts that end with their object, so that a successor of the same name starts afresh.
@@ -269,31 +372,44 @@ fn same_but_for_status<K: Object>(now: &K, before: &K) -> bool {
         && a.owner_references == b.owner_references
 }
 
-async fn run<K, Reconciled>(
+async fn run<K, E>(
     name: &'static str,
     roster: Store<Roster<K>>,
     queue: Queue<K>,
     mut stop: watch::Receiver<bool>,
     ctx: Arc<Context>,
-    reconcile: impl FnMut(Arc<Roster<K>>, Arc<Context>) -> Reconciled,
-    policy: impl Fn(Arc<Roster<K>>, &Reconciled::Error, Arc<Context>) -> Action,
+    reconcile: impl Fn(Arc<Roster<K>>, Arc<Context>) -> BoxFuture<'static, Result<Action, E>>,
+    policy: impl Fn(Arc<Roster<K>>, &E, Arc<Context>) -> Action,
+    concurrency: u16,
 ) where
     K: Object,
-    Reconciled: TryFuture<Ok = Action> + Unpin,
-    Reconciled::Error: std::error::Error + 'static,
+    E: std::error::Error + Send + 'static,
 {
     let stopped = async move {
         // An error means that the process is going away, which is a stop, too.
         let _ = stop.wait_for(|stop| *stop).await;
     };
     let queue = queue.map(Ok::<_, std::convert::Infallible>).take_until(stopped);
-    let config = Config::default().concurrency(CONCURRENCY);
+    let config = Config::default().concurrency(concurrency);
+    // Asked at each start, since what waits in the queue may have become somebody else's.
+    let queued = ctx.metrics.queue(name);
+    let waiting = queued.clone();
+    let reconcile = move |entry: Arc<Roster<K>>, ctx: Arc<Context>| {
+        let (namespace, object) = key_of(&*entry);
+        if ctx.scope.passes_over(&namespace) {
+            waiting.dropped(&namespace, &object);
+            return ready(Ok(Action::requeue(jittered(RESYNC)))).boxed();
+        }
+        reconcile(entry, ctx)
+    };
+    ctx.metrics.limit(name, concurrency);
     let outcomes = kube::runtime::applier(reconcile, policy, ctx, roster, queue, config);
-    drain(name, outcomes).await;
+    drain(name, queued, outcomes).await;
 }
 
 async fn drain<K, E, Q>(
     controller: &'static str,
+    queued: metrics::Queue,
     outcomes: impl Stream<Item = Result<(ObjectRef<Roster<K>>, Action), controller::Error<E, Q>>>,
 ) where
     K: Object,
@@ -305,7 +421,10 @@ async fn drain<K, E, Q>(
         match outcome {
             // Failed reconciles are reported by the error policy, objects that are gone by nobody.
             Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
-            Err(gone @ controller::Error::ObjectNotFound(_)) => debug!(controller, %gone, "skipped"),
+            Err(controller::Error::ObjectNotFound(gone)) => {
+                queued.dropped(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                debug!(controller, %gone, "skipped, it is gone");
+            }
             Err(other) => error!(controller, error = %chain(&other), "queue failed"),
         }
     }

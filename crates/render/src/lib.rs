@@ -4,6 +4,7 @@
 pub mod backend;
 pub mod component;
 pub mod config;
+pub mod facts;
 pub mod graph;
 pub mod names;
 pub mod parts;
@@ -13,4 +14,5 @@ pub mod validate;
 pub mod version;
 
 pub use config::OperatorConfig;
+pub use facts::Facts;
 pub use validate::{FieldError, FieldErrors, Policy};

@@ -10,12 +10,13 @@
 mod support;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
 use dynamo_render::{
-    OperatorConfig,
+    Facts, OperatorConfig,
     config::{DiscoveryBackend, IngressDefaults},
 };
 use serde::Deserialize;
@@ -61,6 +62,14 @@ impl OperatorFile {
     }
 }
 
+/// What `facts.yaml` of a case says of the namespace; without the file nothing was found there.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct FactsFile {
+    pull_secrets: BTreeMap<String, Vec<String>>,
+    component_account: Option<String>,
+}
+
 #[test]
 fn every_case_renders_to_its_recorded_objects_or_errors() {
     let cases = entries(&support::tests_folder().join("golden"), |path| path.join("graph.yaml").is_file());
@@ -96,18 +105,13 @@ fn every_example_renders_to_its_recorded_objects() {
 }
 
 fn judge_case(case: &Path) -> Result<(), String> {
-    let operator = case.join("operator.yaml");
-    let config = if operator.is_file() {
-        let text = fs::read_to_string(&operator).expect("operator.yaml is readable");
-        let file: OperatorFile =
-            serde_yaml_ng::from_str(&text).map_err(|error| format!("{}: {error}", operator.display()))?;
-        file.config()
-    } else {
-        support::platform()
-    };
+    let config = optional::<OperatorFile>(&case.join("operator.yaml"))?
+        .map_or_else(support::platform, OperatorFile::config);
+    let facts = optional::<FactsFile>(&case.join("facts.yaml"))?.unwrap_or_default();
+    let facts = Facts { pull_secrets: facts.pull_secrets, component_account: facts.component_account };
     let (objects, errors) = (case.join("objects.yaml"), case.join("errors.txt"));
     let (record, other, text) =
-        match support::render(&support::graph(&case.join("graph.yaml"), "demo"), &config) {
+        match support::render_with(&support::graph(&case.join("graph.yaml"), "demo"), &config, &facts) {
             Ok(rendered) => (objects, errors, support::to_yaml(&rendered.objects())),
             Err(message) => (errors, objects, format!("{message}\n")),
         };
@@ -118,6 +122,15 @@ fn judge_case(case: &Path) -> Result<(), String> {
         fs::remove_file(&other).expect("the outdated record can be removed");
     }
     compare(&record, &text)
+}
+
+/// The content of a file that a case may have.
+fn optional<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(path).expect("the file is readable");
+    serde_yaml_ng::from_str(&text).map(Some).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn compare(record: &Path, now: &str) -> Result<(), String> {

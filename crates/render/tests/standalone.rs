@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use dynamo_api::v1alpha1::DynamoComponentDeployment;
-use dynamo_render::{OperatorConfig, Policy, component, config::DiscoveryBackend, validate};
+use dynamo_render::{Facts, OperatorConfig, Policy, component, config::DiscoveryBackend, validate};
 use serde_json::{Value, json};
 
 fn by_hand(spec: &Value) -> DynamoComponentDeployment {
@@ -44,9 +44,12 @@ fn a_component_of_no_graph_renders_with_the_labels_its_user_gave() {
         "labels": {"nvidia.com/dynamo-component": "Worker", "nvidia.com/dynamo-namespace": "mine"},
     }));
     let config = OperatorConfig { discovery_backend: DiscoveryBackend::Etcd, ..OperatorConfig::default() };
-    let built =
-        component::build_objects(&validate::component(&dcd, &Policy::stateless(&config)).unwrap(), &config)
-            .unwrap();
+    let built = component::build_objects(
+        &validate::component(&dcd, &Policy::stateless(&config)).unwrap(),
+        &config,
+        &Facts::default(),
+    )
+    .unwrap();
 
     let template = built.deployment.spec.unwrap().template;
     let env = template.spec.unwrap().containers.remove(0).env.unwrap();
@@ -57,5 +60,19 @@ fn a_component_of_no_graph_renders_with_the_labels_its_user_gave() {
     let pod_labels = template.metadata.unwrap().labels.unwrap();
     for (key, value) in built.service.spec.unwrap().selector.unwrap() {
         assert_eq!(pod_labels.get(&key), Some(&value), "the Service finds its pods by {key}");
+    }
+}
+
+#[test]
+fn pods_of_no_graph_use_the_account_of_the_namespace_that_is_labelled_for_them() {
+    let dcd = by_hand(&json!({"serviceName": "Worker", "dynamoNamespace": "mine"}));
+    let facts = Facts { component_account: Some("engine".to_owned()), ..Facts::default() };
+    for (facts, account) in [(Facts::default(), "default"), (facts, "engine")] {
+        // Under Kubernetes discovery as well: without a graph there is no discovery account.
+        let config = OperatorConfig::default();
+        let valid = validate::component(&dcd, &Policy::stateless(&config)).unwrap();
+        let built = component::build_objects(&valid, &config, &facts).unwrap();
+        let pod = built.deployment.spec.unwrap().template.spec.unwrap();
+        assert_eq!(pod.service_account_name.as_deref(), Some(account));
     }
 }

@@ -3,12 +3,55 @@
 
 use std::path::Path;
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
+
+const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+
+/// One answered write, also to a Lease.
+#[derive(Debug, Clone)]
+pub struct Write {
+    pub user: String,
+    pub verb: String,
+    pub resource: String,
+    pub namespace: String,
+    pub name: String,
+    pub code: u64,
+    /// When the API server had the request and when it had answered it.
+    pub received: Timestamp,
+    pub answered: Timestamp,
+}
+
+/// Every answered write in the order in which the requests came in.
+#[must_use]
+pub fn timeline(log: &Path) -> Vec<Write> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut writes: Vec<Write> = events.filter_map(|event| write(&event)).collect();
+    writes.sort_by_key(|write| write.received);
+    writes
+}
+
+fn write(event: &Value) -> Option<Write> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let verb = event["verb"].as_str().filter(|verb| WRITES.contains(verb))?;
+    let target = &event["objectRef"];
+    Some(Write {
+        user: text(&event["user"]["username"]),
+        verb: verb.to_owned(),
+        resource: text(&target["resource"]),
+        namespace: text(&target["namespace"]),
+        name: text(&target["name"]),
+        code: event["responseStatus"]["code"].as_u64()?,
+        received: event["requestReceivedTimestamp"].as_str()?.parse().ok()?,
+        answered: event["stageTimestamp"].as_str()?.parse().ok()?,
+    })
+}
 
 /// One write as `verb resource/subresource namespace/name code`.
 #[must_use]
 pub fn writes(log: &Path) -> Vec<String> {
-    requests(log, &["create", "update", "patch", "delete", "deletecollection"])
+    requests(log, &WRITES)
 }
 
 /// One read that is not a watch.

@@ -3,12 +3,17 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub mod audit;
+pub mod balancer;
 pub mod nodes;
 pub mod operator;
 pub mod plane;
+pub mod proxy;
 pub mod shared;
 pub mod wait;
+pub mod webhooks;
 
+pub use balancer::Balancer;
 pub use operator::Operator;
 pub use plane::Plane;
+pub use proxy::Proxy;
 pub use wait::eventually;

@@ -21,9 +21,10 @@ pub struct Operator {
     metrics: String,
 }
 
-/// Flags without which the operator does not start.
-pub const REQUIRED: [&str; 4] = [
+/// Flags without which the operator does not start, and those that the chart passes with them.
+pub const REQUIRED: [&str; 5] = [
     "--planner-cluster-role-name=planner",
+    "--epp-cluster-role-name=epp",
     "--mpi-run-ssh-secret-name=mpi-run-ssh-key",
     "--mpi-run-ssh-secret-namespace=dynamo-system",
     "--natsAddr=nats://dynamo-platform-nats.dynamo-system.svc.cluster.local:4222",
@@ -33,7 +34,13 @@ impl Operator {
     /// Starts `program` on `plane` and waits until it is ready.
     #[must_use]
     pub fn start(program: &str, plane: &Plane, args: &[&str]) -> Self {
-        let mut operator = Self::launch(program, plane, args);
+        Self::start_with(program, plane, &plane.operator_kubeconfig(), args)
+    }
+
+    /// The same with a `kubeconfig` of one's own: another user, or a way through a proxy.
+    #[must_use]
+    pub fn start_with(program: &str, plane: &Plane, kubeconfig: &Path, args: &[&str]) -> Self {
+        let mut operator = Self::launch(program, plane, kubeconfig, args);
         let start = Instant::now();
         while http_status(&operator.probes, "/readyz") != Some(200) {
             operator.process.check().unwrap_or_else(|error| panic!("operator: {error}"));
@@ -47,13 +54,13 @@ impl Operator {
         operator
     }
 
-    fn launch(program: &str, plane: &Plane, args: &[&str]) -> Self {
+    fn launch(program: &str, plane: &Plane, kubeconfig: &Path, args: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let log = plane.folder().join(format!("operator-{}.log", COUNT.fetch_add(1, Ordering::Relaxed)));
         let [probes, metrics] = free_ports::<2>().expect("free ports");
         let (probes, metrics) = (format!("127.0.0.1:{probes}"), format!("127.0.0.1:{metrics}"));
         let own = [
-            format!("--kubeconfig={}", plane.operator_kubeconfig().display()),
+            format!("--kubeconfig={}", kubeconfig.display()),
             format!("--health-probe-bind-address={probes}"),
             format!("--metrics-bind-address={metrics}"),
         ];

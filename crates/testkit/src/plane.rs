@@ -7,6 +7,7 @@ use std::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use dynamo_devkit::control_plane::{AuditOptions, ControlPlane, ControlPlaneOptions};
@@ -17,8 +18,13 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 
-/// The user of operators under test; the audit log records this user alone.
+use crate::Proxy;
+
+/// The user of operators under test.
 pub const OPERATOR_USER: &str = "operator";
+
+/// The user of a second operator, for tests that must tell two writers apart. The audit log records these two alone.
+pub const SECOND_USER: &str = "second-operator";
 
 /// A running control plane.
 #[derive(Debug)]
@@ -37,10 +43,15 @@ impl Plane {
     /// A plane of its own, for tests that count what one operator writes.
     #[must_use]
     pub fn start() -> Self {
+        let users =
+            [OPERATOR_USER, SECOND_USER].map(|user| (user.to_owned(), vec!["system:masters".to_owned()]));
         let control_plane = ControlPlane::start(ControlPlaneOptions {
             controller_manager: true,
-            audit: Some(AuditOptions { log: None, users: vec![OPERATOR_USER.to_owned()] }),
-            users: vec![(OPERATOR_USER.to_owned(), vec!["system:masters".to_owned()])],
+            audit: Some(AuditOptions {
+                log: None,
+                users: users.iter().map(|(user, _)| user.clone()).collect(),
+            }),
+            users: users.to_vec(),
             ..ControlPlaneOptions::default()
         })
         .unwrap_or_else(|error| panic!("no control plane: {error}"));
@@ -52,11 +63,24 @@ impl Plane {
             .unwrap_or_else(|error| panic!("CRDs: {error}"));
         for crd in &crds {
             let name = crd.value["metadata"]["name"].as_str().expect("a CRD has a name");
-            control_plane
-                .kubectl()
-                .run(&["wait", "--for=condition=Established", &format!("crd/{name}"), "--timeout=30s"])
-                .unwrap_or_else(|error| panic!("CRD {name}: {error}"));
+            let condition = format!("crd/{name}");
+            let wait = ["wait", "--for=condition=Established", &condition, "--timeout=30s"];
+            let start = Instant::now();
+            // kubectl gives up at once on a definition that has no conditions yet.
+            while let Err(error) = control_plane.kubectl().run(&wait) {
+                assert!(start.elapsed() < Duration::from_secs(30), "CRD {name}: {error}");
+                std::thread::sleep(Duration::from_millis(50));
+            }
         }
+        let roles = ["planner", "epp"].map(|name| {
+            format!(
+                "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: {name}}}}}"
+            )
+        });
+        control_plane
+            .kubectl()
+            .apply(&roles.join("\n---\n"))
+            .unwrap_or_else(|error| panic!("cluster roles that operators hand out: {error}"));
         Self { control_plane, namespaces: AtomicU32::new(0) }
     }
 
@@ -68,10 +92,32 @@ impl Plane {
     /// The kubeconfig of [`OPERATOR_USER`].
     #[must_use]
     pub fn operator_kubeconfig(&self) -> PathBuf {
-        self.control_plane.user_kubeconfig(OPERATOR_USER).expect("kubeconfig of the operator")
+        self.kubeconfig_of(OPERATOR_USER)
     }
 
-    /// The log of every answered request of [`OPERATOR_USER`].
+    /// The kubeconfig of one of the operators' users.
+    #[must_use]
+    pub fn kubeconfig_of(&self, user: &str) -> PathBuf {
+        self.control_plane.user_kubeconfig(user).expect("kubeconfig of a known user")
+    }
+
+    /// A kubeconfig of `user` that reaches the API server through `proxy`.
+    #[must_use]
+    pub fn kubeconfig_through(&self, user: &str, proxy: &Proxy) -> PathBuf {
+        let text = std::fs::read_to_string(self.kubeconfig_of(user)).expect("kubeconfig");
+        let through = text.replace(self.control_plane.url(), &format!("https://{}", proxy.address()));
+        let path = self.folder().join(format!("{user}-{}.kubeconfig", proxy.address().port()));
+        std::fs::write(&path, through).expect("kubeconfig");
+        path
+    }
+
+    /// Where the API server listens.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.control_plane.url().trim_start_matches("https://").parse().expect("an address")
+    }
+
+    /// The log of every answered request of the operators' users.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
         self.control_plane.audit_log().expect("audit is on").to_path_buf()

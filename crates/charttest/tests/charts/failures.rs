@@ -43,12 +43,6 @@ fn an_election_in_the_release_namespace_is_refused_unless_restricted() {
 }
 
 #[test]
-fn webhooks_are_refused_because_they_are_not_in_this_version() {
-    let helm = or_skip!(Helm::find(), "helm");
-    refused(&helm, &json!({"webhook": {"enabled": true}}), &["webhook.enabled", "not in this version"]);
-}
-
-#[test]
 fn the_order_of_checks_is_that_of_the_contract() {
     let helm = or_skip!(Helm::find(), "helm");
     let all = json!({
@@ -76,6 +70,15 @@ fn values_of_the_wrong_type_are_refused_with_their_path() {
         ),
         (json!({"imagePullSecrets": ["pull"]}), "imagePullSecrets/0"),
         (json!({"namespaceRestriction": {"enabled": "yes"}}), "namespaceRestriction/enabled"),
+        (
+            json!({"namespaceRestriction": {"targetNamespace": "Team A"}}),
+            "namespaceRestriction/targetNamespace",
+        ),
+        (json!({"namespaceRestriction": {"lease": {"duration": 30}}}), "namespaceRestriction/lease/duration"),
+        (
+            json!({"namespaceRestriction": {"lease": {"renewInterval": "soon"}}}),
+            "namespaceRestriction/lease/renewInterval",
+        ),
         (json!({"natsAddr": ["nats://n:4222"]}), "natsAddr"),
         (json!({"dynamo": {"ingress": {"enabled": "on"}}}), "dynamo/ingress/enabled"),
         (json!({"kubernetesClusterDomain": ""}), "kubernetesClusterDomain"),

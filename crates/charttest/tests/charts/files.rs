@@ -21,6 +21,21 @@ fn all_charts_pass_lint_strict() {
     }
 }
 
+#[test]
+fn every_certificate_mode_and_scope_passes_lint_strict() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for mode in ["certManager.enabled", "certificateSecret.external", "certGenerator.enabled"] {
+        for restricted in [false, true] {
+            let mode = format!("webhook.{mode}=true");
+            let scope = format!("namespaceRestriction.enabled={restricted}");
+            let chart = operator();
+            let chart = chart.to_str().expect("a plain path");
+            let output = helm.run(["lint", "--strict", chart, "--set", &mode, "--set", &scope]);
+            assert!(output.ok, "{mode}, {scope}: {}{}", output.stdout, output.stderr);
+        }
+    }
+}
+
 /// The commands of the guides, from the root of a fresh clone, as `helm template` (an install needs a cluster).
 #[test]
 fn the_literal_install_and_upgrade_commands_render_without_notices() {

@@ -1,5 +1,5 @@
 //! What the charts install, rendered by the real Helm (charts.md sections 1 to 13).
-//! Must not need a cluster or a network; without Helm the tests say so and fail only in CI.
+//! Must not need a network; without Helm or the API server the tests that need them say so and fail only in CI.
 
 #![allow(
     clippy::expect_used,
@@ -8,11 +8,17 @@
 )]
 
 mod arguments;
+mod certificates;
+mod cluster;
+mod cluster_rights;
 mod failures;
 mod files;
 mod helm;
 mod names;
 mod notes;
+mod plane;
 mod recorded;
+mod recorded_webhooks;
 mod rights;
 mod values;
+mod webhooks;

@@ -11,22 +11,31 @@ fn a_default_install_makes_exactly_these_objects() {
     let helm = or_skip!(Helm::find(), "helm");
     let expected = [
         "ClusterRole dynamo-platform-dynamo-operator-dgdr-profiling",
+        "ClusterRole dynamo-platform-dynamo-operator-dynamo-system-webhook-configurations",
         "ClusterRole dynamo-platform-dynamo-operator-epp",
         "ClusterRole dynamo-platform-dynamo-operator-leader-election-role",
         "ClusterRole dynamo-platform-dynamo-operator-manager-role",
         "ClusterRole dynamo-platform-dynamo-operator-planner",
+        "ClusterRoleBinding dynamo-platform-dynamo-operator-dynamo-system-webhook-configurations",
         "ClusterRoleBinding dynamo-platform-dynamo-operator-leader-election-rolebinding",
         "ClusterRoleBinding dynamo-platform-dynamo-operator-manager-rolebinding",
         "Deployment dynamo-platform-dynamo-operator-controller-manager",
+        "MutatingWebhookConfiguration dynamo-platform-dynamo-operator-mutating",
+        "Role dynamo-platform-dynamo-operator-webhook-cert-reader",
+        "Role dynamo-platform-dynamo-operator-webhook-cert-writer",
+        "RoleBinding dynamo-platform-dynamo-operator-webhook-cert-reader",
+        "RoleBinding dynamo-platform-dynamo-operator-webhook-cert-writer",
         "Secret dynamo-deployment-env",
+        "Service dynamo-platform-dynamo-operator-webhook-service",
         "ServiceAccount dynamo-platform-dynamo-operator-component",
         "ServiceAccount dynamo-platform-dynamo-operator-controller-manager",
+        "ValidatingWebhookConfiguration dynamo-platform-dynamo-operator-validating",
     ];
     assert_eq!(helm.operator(&json!({})).list(), expected);
 }
 
 #[test]
-fn a_restricted_install_makes_nothing_cluster_scoped() {
+fn a_restricted_install_without_webhooks_makes_nothing_cluster_scoped() {
     let helm = or_skip!(Helm::find(), "helm");
     let expected = [
         "Deployment dynamo-platform-dynamo-operator-controller-manager",
@@ -47,8 +56,24 @@ fn a_restricted_install_makes_nothing_cluster_scoped() {
         "ServiceAccount epp-serviceaccount",
         "ServiceAccount planner-serviceaccount",
     ];
-    let objects = helm.operator(&json!({"namespaceRestriction": {"enabled": true}}));
-    assert_eq!(objects.list(), expected);
+    let restriction = json!({"enabled": true});
+    let off = helm.operator(&json!({"namespaceRestriction": restriction, "webhook": {"enabled": false}}));
+    assert_eq!(off.list(), expected);
+    // Webhook configurations have no namespace; their rights are those on two names.
+    let on = helm.operator(&json!({"namespaceRestriction": restriction})).list();
+    let cluster_scoped: Vec<&String> = on
+        .iter()
+        .filter(|name| name.starts_with("Cluster") || name.contains("WebhookConfiguration"))
+        .collect();
+    assert_eq!(
+        cluster_scoped,
+        [
+            "ClusterRole dynamo-platform-dynamo-operator-dynamo-system-webhook-configurations",
+            "ClusterRoleBinding dynamo-platform-dynamo-operator-dynamo-system-webhook-configurations",
+            "MutatingWebhookConfiguration dynamo-platform-dynamo-operator-mutating-dynamo-system",
+            "ValidatingWebhookConfiguration dynamo-platform-dynamo-operator-validating-dynamo-system",
+        ]
+    );
 }
 
 #[test]
@@ -73,8 +98,18 @@ fn restricted_roles_are_in_the_served_namespace_and_bind_the_account_of_the_rele
     let helm = or_skip!(Helm::find(), "helm");
     let objects =
         helm.operator(&json!({"namespaceRestriction": {"enabled": true, "targetNamespace": "tenant"}}));
+    // What stays with the release: its certificate and the MPI key.
+    let of_release = ["-webhook-cert-reader", "-webhook-cert-writer", "-mpi-secret-reader"];
     for object in objects.0.iter().filter(|object| text(&object["kind"]).starts_with("Role")) {
-        assert_eq!(object["metadata"]["namespace"], "tenant", "{object}");
+        let stays = of_release.iter().any(|suffix| text(&object["metadata"]["name"]).ends_with(suffix));
+        let expected = if stays { NAMESPACE } else { "tenant" };
+        assert_eq!(object["metadata"]["namespace"], expected, "{object}");
+    }
+    let reader = format!("{FULLNAME}-mpi-secret-reader");
+    let same = helm.operator(&json!({"namespaceRestriction": {"enabled": true}}));
+    for (objects, kinds) in [(&objects, 2), (&same, 0), (&helm.operator(&json!({})), 0)] {
+        let found = objects.0.iter().filter(|object| object["metadata"]["name"] == *reader).count();
+        assert_eq!(found, kinds, "only where the manager role does not cover the release namespace");
     }
     let account = |binding: &str| objects.get("RoleBinding", binding)["subjects"][0].clone();
     for part in ["manager", "leader-election"] {

@@ -48,6 +48,29 @@ fn the_notes_name_the_served_namespace() {
 }
 
 #[test]
+fn the_notes_say_who_makes_the_webhook_certificate() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for (webhook, words) in [
+        (json!({}), "on (failure policy Fail), certificate by the operator in Secret webhook-server-cert"),
+        (json!({"certManager": {"enabled": true}}), "certificate by cert-manager"),
+        (json!({"certManager": {"enabled": true, "issuerRef": {"name": "company"}}}), "issuer company"),
+        (
+            json!({"certificateSecret": {"external": true, "name": "mine"}, "failurePolicy": "Ignore"}),
+            "on (failure policy Ignore), certificate by you in Secret mine",
+        ),
+        (
+            json!({"certGenerator": {"enabled": true}}),
+            "certificate by Helm hook jobs, renewed by upgrades only",
+        ),
+        (json!({"enabled": false}), "off; the operator checks objects before it acts on them"),
+    ] {
+        let notes = notes(&helm, &json!({"dynamo-operator": {"webhook": webhook}}));
+        assert!(notes.contains(words), "{webhook}: {words:?} is missing in:\n{notes}");
+        assert!(!notes.contains("Warnings:"), "{notes}");
+    }
+}
+
+#[test]
 fn a_disabled_operator_is_said_so() {
     let helm = or_skip!(Helm::find(), "helm");
     assert!(notes(&helm, &json!({"dynamo-operator": {"enabled": false}})).contains("nothing was installed"));
@@ -75,6 +98,29 @@ fn values_without_effect_are_named() {
             "the operator does not start without it",
         ),
         (json!({"dynamo-operator": {"discoveryBackend": "etcd"}}), "dynamo-operator.etcdAddr is empty"),
+        (json!({"webhook": {"failurePolicy": "Ignore"}}), "the key is dynamo-operator.webhook"),
+        (
+            json!({"dynamo-operator": {"webhook": {"caBundle": "Q0E="}}}),
+            "dynamo-operator.webhook.caBundle: used only with certificateSecret.external",
+        ),
+        (
+            json!({"dynamo-operator": {"webhook": {
+                "caBundle": "Q0E=", "certificateSecret": {"external": true}, "certManager": {"enabled": true}
+            }}}),
+            "dynamo-operator.webhook.certificateSecret.external: certManager.enabled wins",
+        ),
+        (
+            json!({"dynamo-operator": {"webhook": {"certificateSecret": {"external": true}, "certGenerator": {"enabled": true}}}}),
+            "dynamo-operator.webhook.certGenerator.enabled: certificateSecret.external wins",
+        ),
+        (
+            json!({"dynamo-operator": {"webhook": {"certGenerator": {"image": {"repository": "reg/kubectl"}}}}}),
+            "dynamo-operator.webhook.certGenerator.image: no effect",
+        ),
+        (
+            json!({"dynamo-operator": {"webhook": {"certGenerator": {"image": {"tag": "1.34"}}}}}),
+            "dynamo-operator.webhook.certGenerator.image: no effect",
+        ),
     ] {
         let notes = notes(&helm, &values);
         assert!(

@@ -61,6 +61,11 @@ fn both_scopes_can_do_the_operators_work() {
             ("rbac.authorization.k8s.io", "roles", "get list watch create patch update delete"),
             ("rbac.authorization.k8s.io", "rolebindings", "get list watch create patch update delete"),
             ("events.k8s.io", "events", "create patch"),
+            ("nvidia.com", "dynamocheckpoints", "get list watch"),
+            ("nvidia.com", "dynamographdeploymentrequests", "get list watch"),
+            ("nvidia.com", "dynamographdeploymentscalingadapters", "get list watch"),
+            ("nvidia.com", "dynamomodels", "get list watch"),
+            ("", "secrets", "get list watch"),
         ] {
             for verb in verbs.split(' ') {
                 assert!(allows(&rules, group, resource, verb), "{verb} {resource}.{group}");
@@ -92,7 +97,6 @@ fn what_this_version_does_not_use_is_not_granted() {
     for (values, kind) in [(json!({}), "ClusterRole"), (restricted(), "Role")] {
         let rules = manager_rules(&helm.operator(&values), kind);
         for (group, resource) in [
-            ("", "secrets"),
             ("", "pods"),
             ("", "persistentvolumeclaims"),
             ("", "configmaps"),
@@ -105,13 +109,81 @@ fn what_this_version_does_not_use_is_not_granted() {
                 assert!(!allows(&rules, group, resource, verb), "{verb} {resource}.{group}");
             }
         }
+        for verb in ["create", "update", "patch", "delete"] {
+            assert!(verb == "create" || !allows(&rules, "", "secrets", verb), "{verb} any Secret");
+            for kind in ["dynamocheckpoints", "dynamographdeploymentrequests", "dynamomodels"] {
+                assert!(!allows(&rules, "nvidia.com", kind, verb), "{verb} {kind}");
+            }
+        }
         assert!(!allows(&rules, "nvidia.com", "dynamographdeployments", "create"));
         assert!(!allows(&rules, "nvidia.com", "dynamographdeployments", "delete"));
     }
 }
 
+/// Names of the rules about `resource` that allow `verb` on named objects only.
+fn named(rules: &[Value], resource: &str, verb: &str) -> Vec<String> {
+    let about = rules.iter().filter(|rule| {
+        strings(&rule["resources"]).iter().any(|item| item == resource)
+            && strings(&rule["verbs"]).iter().any(|item| item == verb)
+    });
+    about.flat_map(|rule| strings(&rule["resourceNames"])).collect()
+}
+
 #[test]
-fn leases_are_written_by_name_only() {
+fn only_the_three_handed_out_roles_may_be_bound_and_only_cluster_wide() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let rules = manager_rules(&helm.operator(&json!({})), "ClusterRole");
+    let expected = ["dgdr-profiling", "epp", "planner"].map(|part| format!("{FULLNAME}-{part}"));
+    for verb in ["get", "bind"] {
+        assert_eq!(named(&rules, "clusterroles", verb), expected);
+    }
+    let rules = manager_rules(&helm.operator(&restricted()), "Role");
+    assert!(!rules.iter().any(|rule| strings(&rule["resources"]).iter().any(|item| item == "clusterroles")));
+}
+
+#[test]
+fn the_mpi_key_is_the_only_secret_that_is_changed_and_without_one_none_is_made() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for (values, kind) in [(json!({}), "ClusterRole"), (restricted(), "Role")] {
+        let with = |name: &str| {
+            let mut values = values.clone();
+            values["dynamo"] = json!({"mpiRun": {"secretName": name}});
+            let rules = manager_rules(&helm.operator(&values), kind);
+            (named(&rules, "secrets", "patch"), allows(&rules, "", "secrets", "create"))
+        };
+        assert_eq!(with("my-key"), (vec!["my-key".to_owned()], true));
+        assert_eq!(with(""), (Vec::new(), false));
+    }
+}
+
+/// A cluster-wide operator reads the markers of all namespaces; a restricted one writes that of its own.
+#[test]
+fn marker_leases_are_read_cluster_wide_and_written_restricted_by_their_name_alone() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let marker = ["dynamo-operator-namespace-scope"];
+    for (values, kind, granted, refused) in [
+        (
+            json!({}),
+            "ClusterRole",
+            &["get", "list", "watch"][..],
+            &["create", "update", "patch", "delete"][..],
+        ),
+        (restricted(), "Role", &["get", "update", "patch", "delete"], &["list", "watch"]),
+    ] {
+        let rules = manager_rules(&helm.operator(&values), kind);
+        for verb in granted {
+            assert_eq!(named(&rules, "leases", verb), marker, "{kind}: {verb}");
+            assert!(!allows(&rules, "coordination.k8s.io", "leases", verb), "{kind}: {verb} on any Lease");
+        }
+        for verb in refused {
+            assert_eq!(named(&rules, "leases", verb), Vec::<String>::new(), "{kind}: {verb}");
+            assert!(!allows(&rules, "coordination.k8s.io", "leases", verb), "{kind}: {verb} on any Lease");
+        }
+    }
+}
+
+#[test]
+fn election_leases_are_written_by_name_only() {
     let helm = or_skip!(Helm::find(), "helm");
     let own_id = json!({"namespaceRestriction": {"enabled": true}, "controllerManager": {"leaderElection": {"id": "own"}}});
     for (values, kind, names) in

@@ -229,9 +229,17 @@ fn the_debugger_image_is_in_the_secret_and_a_change_restarts_the_operator() {
 fn rendering_twice_gives_the_same_bytes() {
     let helm = or_skip!(Helm::find(), "helm");
     for restricted in [false, true] {
-        let values = json!({"dynamo-operator": {"namespaceRestriction": {"enabled": restricted}}});
-        let render = || helm.template(&platform(), RELEASE, NAMESPACE, &values).stdout;
-        assert_eq!(render(), render());
+        for webhook in [
+            json!({}),
+            json!({"certManager": {"enabled": true}}),
+            json!({"certGenerator": {"enabled": true}}),
+        ] {
+            let values = json!({"dynamo-operator": {
+                "namespaceRestriction": {"enabled": restricted}, "webhook": webhook,
+            }});
+            let render = || helm.template(&platform(), RELEASE, NAMESPACE, &values).stdout;
+            assert_eq!(render(), render());
+        }
     }
 }
 
@@ -248,7 +256,7 @@ fn value_files_written_for_the_reference_render() {
             "checkpoint": {"enabled": false, "storage": {"type": "pvc"}},
             "controllerManager": {"kubeRbacProxy": {"image": {"tag": "v0.15.0"}}},
             "dynamo": {"dockerRegistry": {"useKubernetesSecret": false, "server": "nvcr.io"}, "istio": {"gateway": null}},
-            "webhook": {"enabled": false, "failurePolicy": "Ignore", "certManager": {"enabled": true}},
+            "webhook": {"enabled": true, "failurePolicy": "Ignore", "certGenerator": {"image": {"repository": "reg/kubectl", "tolerations": []}}},
         },
     });
     let objects = helm.objects(RELEASE, NAMESPACE, &values);

@@ -94,3 +94,21 @@ fn the_end_of_an_object_counts_also_when_its_last_form_cannot_be_read() {
     pump.handle(watcher::Event::Delete(DeserializeGuard(Err(invalid))));
     assert_eq!(told.lock().unwrap().last().unwrap(), "gone a false");
 }
+
+#[test]
+fn the_objects_of_a_namespace_are_those_of_no_other_one_and_come_by_name() {
+    let (mut pump, _) = pump();
+    let within = |namespace: &str, name: &str| {
+        let mut object = object(name, name, 1);
+        object.metadata.namespace = Some(namespace.into());
+        object
+    };
+    list(&mut pump, &[within("a-b", "x"), within("a", "z"), within("a", "y"), within("b", "x")]);
+    let names = |namespace: &str| -> Vec<String> {
+        pump.cache.in_namespace(namespace).iter().map(|object| crate::key_of(&**object).1).collect()
+    };
+    assert_eq!(
+        (names("a"), names("b"), names("c")),
+        (vec!["y".into(), "z".into()], vec!["x".into()], vec![])
+    );
+}

@@ -2,6 +2,7 @@
 //! Service each. Five steps: dereference, validate, render, apply, status.
 
 mod apply;
+mod dereference;
 mod status;
 
 use std::sync::Arc;
@@ -13,10 +14,8 @@ use dynamo_kubekit::{
     cache::Roster,
     client::chain,
     finalizer, key_of,
-    metrics::Run,
 };
 use dynamo_render::{
-    Policy,
     component::{MergeError, build_objects},
     validate,
 };
@@ -25,9 +24,11 @@ use kube::runtime::controller::Action;
 use crate::{
     context::Context,
     failure::{Failure, RESYNC, is_reported, plan_retry},
+    metrics::observe,
 };
 
-const CONTROLLER: &str = "dynamocomponentdeployment";
+/// The kind: how this controller is named in metrics and log lines.
+pub(crate) const CONTROLLER: &str = "DynamoComponentDeployment";
 
 /// Why a component could not be reconciled.
 #[derive(Debug, thiserror::Error)]
@@ -64,34 +65,38 @@ pub async fn reconcile(
     entry: Arc<Roster<DynamoComponentDeployment>>,
     ctx: Arc<Context>,
 ) -> Result<Action, Error> {
-    let _run = Run::start(&ctx.metrics, CONTROLLER);
-    let (namespace, name) = key_of(&*entry);
+    observe(&ctx.metrics, CONTROLLER, key_of(&*entry), pass(&entry, &ctx)).await
+}
+
+async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Result<Action, Error> {
+    let (namespace, name) = key_of(entry);
     let Some(dcd) = ctx.caches.components.get(&namespace, &name) else { return Ok(Action::await_change()) };
     if dcd.metadata.deletion_timestamp.is_some() {
         finalizer::release(&ctx.client, &*dcd, labels::FINALIZER).await?;
         return Ok(Action::await_change());
     }
-    let component = match validate::component(&dcd, &Policy::stateless(&ctx.config)) {
+    let component = match validate::component(&dcd, &ctx.policy()) {
         Ok(component) => component,
         Err(errors) => {
-            status::report(&ctx, &dcd, status::Outcome::Invalid(&errors)).await?;
+            status::report(ctx, &dcd, status::Outcome::Invalid(&errors)).await?;
             ctx.component_failures.reset(&(namespace, name));
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
-    let applied = match build_objects(&component, &ctx.config) {
-        Ok(objects) => apply::apply(&ctx, &dcd, objects).await.map_err(Error::Apply),
+    let facts = dereference::dereference(ctx, &dcd);
+    let applied = match build_objects(&component, &ctx.config, &facts) {
+        Ok(objects) => apply::apply(ctx, &dcd, objects).await.map_err(Error::Apply),
         Err(error) => Err(Error::Render(error)),
     };
     match applied {
         Ok(deployment) => {
-            status::report(&ctx, &dcd, status::Outcome::Applied(&deployment)).await?;
+            status::report(ctx, &dcd, status::Outcome::Applied(&deployment)).await?;
             ctx.component_failures.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
             if is_reported(&ctx.component_failures, &(namespace, name), &error) {
-                status::report(&ctx, &dcd, status::Outcome::Failed(&chain(&error))).await?;
+                status::report(ctx, &dcd, status::Outcome::Failed(&chain(&error))).await?;
             }
             Err(error)
         }

@@ -1,42 +1,69 @@
 //! The operator's command line (`operator-process.md` section 1): Go's flag syntax, because users' value files and
-//! scripts rely on it. Syntax is in `syntax`; here are the flags and their checks.
+//! scripts rely on it. The flags are in `table`, their syntax in `syntax`, their checks in `checks`.
 
+mod checks;
+mod document;
 mod duration;
+mod job;
+mod settings;
 mod syntax;
+mod table;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use dynamo_render::config::{DiscoveryBackend, IngressDefaults, OperatorConfig};
 
-use syntax::{Flag, Parsed, Spec};
+use checks::refused;
+pub use document::reference;
+pub use job::{Job, JobFlags};
+pub use settings::{
+    BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
+    LeaderElection, LogFlags, NamespacedName, Registrations, RoleNames, ScopeLease, TimeEncoding,
+    WebhookFlags,
+};
+use syntax::Parsed;
 
 /// Everything the command line says.
 #[derive(Debug, Clone)]
 pub struct Flags {
     /// `None` disables the listener.
     pub metrics_address: Option<String>,
+    /// Metrics over HTTPS.
+    pub metrics_secure: bool,
     /// `None` disables the listener.
     pub probe_address: Option<String>,
+    /// Whether TLS listeners offer HTTP/2 beside HTTP/1.1.
+    pub http2: bool,
     pub leader_election: Option<LeaderElection>,
     /// The only namespace this operator works in; `None` is cluster-wide.
     pub restricted_namespace: Option<String>,
+    /// Set exactly when the namespace is restricted.
+    pub scope_lease: Option<ScopeLease>,
+    /// How long an operator waits before it takes over a namespace, 1 s to 1 h.
+    pub scope_hand_over: Duration,
+    /// `None` without `--enable-webhooks`.
+    pub webhooks: Option<WebhookFlags>,
+    /// Who may change replicas that a scaling adapter holds.
+    pub trusted_service_accounts: Vec<NamespacedName>,
+    /// Objects of one kind that are reconciled at once, at least 1.
+    pub reconcile_concurrency: u16,
     pub kubeconfig: Option<String>,
     pub version: semver::Version,
+    /// What was given for the version when that is none: worth a line in the log.
+    pub version_refused: Option<String>,
+    pub roles: RoleNames,
+    pub mpi_ssh_secret: NamespacedName,
+    pub broker_secrets: BrokerSecrets,
+    pub ingress: IngressFlags,
+    /// Termination delay of Grove's PodCliqueSets; `None` leaves Grove's own.
+    pub grove_termination_delay: Option<Duration>,
+    pub checkpoint: Option<CheckpointFlags>,
     pub log: LogFlags,
     pub render: OperatorConfig,
-}
-
-/// Where replicas agree on one leader.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeaderElection {
-    pub id: String,
-    /// `None` is the namespace of the operator's own pod.
-    pub namespace: Option<String>,
-}
-
-/// Format and level of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogFlags {
-    pub json: bool,
-    pub level: tracing::Level,
 }
 
 /// Why the process ends before it starts.
@@ -53,258 +80,117 @@ pub enum Exit {
     Refused(String),
 }
 
-/// Flags that are parsed, kept for the installs that pass them, and have no effect in this version.
-const WITHOUT_EFFECT: &[Spec] = &[
-    Spec::boolean("metrics-secure"),
-    Spec::boolean("enable-http2"),
-    Spec::boolean("virtual-service-supports-https"),
-    Spec::duration("grove-termination-delay"),
-    Spec::duration("namespace-scope-lease-duration"),
-    Spec::duration("namespace-scope-lease-renew-interval"),
-    Spec::text("dgdr-profiling-cluster-role-name"),
-    Spec::text("epp-cluster-role-name"),
-    Spec::boolean("checkpoint-enabled"),
-    Spec::text("checkpoint-storage-type"),
-    Spec::text("checkpoint-signal-host-path"),
-    Spec::text("checkpoint-pvc-name"),
-    Spec::text("checkpoint-pvc-base-path"),
-    Spec::text("checkpoint-s3-uri"),
-    Spec::text("checkpoint-s3-credentials-secret"),
-    Spec::text("checkpoint-oci-uri"),
-    Spec::text("checkpoint-oci-credentials-secret"),
-    Spec::text("checkpoint-init-container-image"),
-    Spec::text("checkpoint-ready-for-checkpoint-file-path"),
-    Spec::text("checkpoint-restore-marker-file-path"),
-    Spec::text("zap-stacktrace-level"),
-    Spec::text("zap-time-encoding"),
-];
-
-const KNOWN: &[Spec] = &[
-    Spec::text("metrics-bind-address"),
-    Spec::text("health-probe-bind-address"),
-    Spec::boolean("leader-elect"),
-    Spec::text("leader-election-id"),
-    Spec::text("leader-election-namespace"),
-    Spec::boolean("enable-webhooks"),
-    Spec::text("restrictedNamespace"),
-    Spec::text("natsAddr"),
-    Spec::text("etcdAddr"),
-    Spec::text("istio-virtual-service-gateway"),
-    Spec::text("ingress-controller-class-name"),
-    Spec::text("ingress-controller-tls-secret-name"),
-    Spec::text("ingress-host-suffix"),
-    Spec::text("model-express-url"),
-    Spec::text("prometheus-endpoint"),
-    Spec::text("mpi-run-ssh-secret-name"),
-    Spec::text("mpi-run-ssh-secret-namespace"),
-    Spec::text("planner-cluster-role-name"),
-    Spec::text("operator-version"),
-    Spec::text("discovery-backend"),
-    Spec::text("kubeconfig"),
-    Spec::boolean("zap-devel"),
-    Spec::text("zap-encoder"),
-    Spec::text("zap-log-level"),
-];
+impl Exit {
+    /// The exit code of the process.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Help(_) => 0,
+            Self::Refused(_) => 1,
+            Self::Usage(_) => 2,
+        }
+    }
+}
 
 impl Flags {
     /// Parses and checks the words after the program's name.
     ///
     /// # Errors
-    /// See [`Exit`]; the checks run in the order of `operator-process.md` section 2.
+    /// See [`Exit`]; the checks run in the order of `operator-process.md` section 2, those of ours after them.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, Exit> {
-        let parsed = syntax::parse(&[KNOWN, WITHOUT_EFFECT], words).map_err(|error| match error {
-            syntax::Error::Help => Exit::Help(usage()),
-            error => Exit::Usage(format!("{error}\n{}", usage())),
-        })?;
-        let text = |name: &str| parsed.text(name).map(ToOwned::to_owned);
-        let log = log(&parsed)?;
+        let parsed = parse(words)?;
+        // Whatever does not have the form of its flag comes before any check of what it means.
+        let log = checks::log(&parsed)?;
+        let trusted_service_accounts = checks::trusted_accounts(&parsed)?;
+        let ingress = checks::ingress(&parsed)?;
 
-        let restricted_namespace = text("restrictedNamespace");
-        if restricted_namespace.is_none() && text("planner-cluster-role-name").is_none() {
+        let restricted_namespace = parsed.filled("restrictedNamespace");
+        let roles = RoleNames {
+            planner: parsed.filled("planner-cluster-role-name"),
+            profiling: parsed.filled("dgdr-profiling-cluster-role-name"),
+            endpoint_picker: parsed.filled("epp-cluster-role-name"),
+        };
+        if restricted_namespace.is_none() && roles.planner.is_none() {
             return Err(Exit::Refused(
                 "--planner-cluster-role-name is required by a cluster-wide operator: name the ClusterRole of planners"
                     .to_owned(),
             ));
         }
-        let discovery_backend = match parsed.text("discovery-backend") {
-            None | Some("kubernetes") => DiscoveryBackend::Kubernetes,
-            Some("etcd") => DiscoveryBackend::Etcd,
-            Some(other) => {
-                return Err(Exit::Refused(format!(
-                    "--discovery-backend: {other:?}: must be kubernetes or etcd"
-                )));
-            }
+        let given = parsed.text("operator-version");
+        let version = checks::version(given);
+        let version_refused = version.is_none().then(|| given.to_owned());
+        let render = render(&parsed)?;
+        let required =
+            |name: &str| parsed.filled(name).ok_or_else(|| Exit::Refused(format!("--{name} is required")));
+        let mpi_ssh_secret = NamespacedName {
+            name: required("mpi-run-ssh-secret-name")?,
+            namespace: required("mpi-run-ssh-secret-namespace")?,
         };
-        for required in ["mpi-run-ssh-secret-name", "mpi-run-ssh-secret-namespace"] {
-            if text(required).is_none() {
-                return Err(Exit::Refused(format!("--{required} is required")));
-            }
-        }
-        if parsed.boolean("enable-webhooks") == Some(true) {
-            return Err(Exit::Refused(
-                "--enable-webhooks: admission webhooks are not in this version: leave the flag out"
-                    .to_owned(),
-            ));
-        }
         Ok(Self {
-            metrics_address: address(&parsed, "metrics-bind-address", ":8080"),
-            probe_address: address(&parsed, "health-probe-bind-address", ":8081"),
-            leader_election: leader_election(&parsed, restricted_namespace.as_ref())?,
-            kubeconfig: text("kubeconfig"),
-            version: version(parsed.text("operator-version").unwrap_or("unknown")),
-            log,
-            render: OperatorConfig {
-                nats_address: text("natsAddr"),
-                etcd_address: text("etcdAddr"),
-                model_express_url: text("model-express-url"),
-                prometheus_endpoint: text("prometheus-endpoint"),
-                discovery_backend,
-                ingress: IngressDefaults {
-                    class_name: text("ingress-controller-class-name"),
-                    tls_secret_name: text("ingress-controller-tls-secret-name"),
-                    host_suffix: text("ingress-host-suffix"),
-                    virtual_service_gateway: text("istio-virtual-service-gateway"),
-                },
-            },
+            leader_election: checks::leader_election(&parsed, restricted_namespace.as_ref())?,
+            scope_lease: restricted_namespace.is_some().then(|| checks::scope_lease(&parsed)).transpose()?,
+            scope_hand_over: checks::scope_hand_over(&parsed)?,
+            webhooks: checks::webhooks(&parsed)?,
+            reconcile_concurrency: concurrency(&parsed)?,
+            metrics_address: checks::address(parsed.text("metrics-bind-address")),
+            metrics_secure: parsed.boolean("metrics-secure"),
+            probe_address: checks::address(parsed.text("health-probe-bind-address")),
+            http2: parsed.boolean("enable-http2"),
             restricted_namespace,
+            trusted_service_accounts,
+            kubeconfig: parsed.filled("kubeconfig"),
+            version: version.unwrap_or_else(checks::unknown_version),
+            version_refused,
+            roles,
+            mpi_ssh_secret,
+            broker_secrets: checks::broker_secrets(&parsed),
+            ingress,
+            grove_termination_delay: parsed.duration("grove-termination-delay"),
+            checkpoint: checks::checkpoint(&parsed),
+            log,
+            render,
         })
     }
 }
 
-fn usage() -> String {
-    let mut lines = vec!["Usage of manager:".to_owned()];
-    let mut all: Vec<&Spec> = KNOWN.iter().collect();
-    all.sort_by_key(|spec| spec.name);
-    lines.extend(all.iter().map(|spec| format!("  --{} {}", spec.name, spec.kind.as_str())));
-    lines.push("Accepted without effect in this version:".to_owned());
-    lines.extend(WITHOUT_EFFECT.iter().map(|spec| format!("  --{} {}", spec.name, spec.kind.as_str())));
-    lines.join("\n")
-}
-
-/// Empty and `0` disable a listener; a missing host means every address.
-fn address(parsed: &Parsed, name: &str, default: &str) -> Option<String> {
-    let text = match parsed.get(name) {
-        None => default,
-        Some(Flag::Text(text)) => text,
-        Some(_) => return None,
-    };
-    match text {
-        "" | "0" => None,
-        port if port.starts_with(':') => Some(format!("0.0.0.0{port}")),
-        full => Some(full.to_owned()),
-    }
-}
-
-fn leader_election(parsed: &Parsed, restricted: Option<&String>) -> Result<Option<LeaderElection>, Exit> {
-    if parsed.boolean("leader-elect") != Some(true) {
-        return Ok(None);
-    }
-    let id = parsed.text("leader-election-id").ok_or_else(|| {
-        Exit::Refused("--leader-election-id is required with --leader-elect: name the Lease".to_owned())
-    })?;
-    let namespace = parsed.text("leader-election-namespace").map(ToOwned::to_owned);
-    Ok(Some(LeaderElection { id: id.to_owned(), namespace: namespace.or_else(|| restricted.cloned()) }))
-}
-
-/// A lenient semantic version: a `v` in front and a missing patch are accepted; anything else is `0.0.0-unknown`.
-fn version(text: &str) -> semver::Version {
-    dynamo_render::version::parse(text).unwrap_or_else(|| {
-        let mut unknown = semver::Version::new(0, 0, 0);
-        if let Ok(pre) = semver::Prerelease::new("unknown") {
-            unknown.pre = pre;
-        }
-        unknown
+fn parse(words: impl IntoIterator<Item = String>) -> Result<Parsed, Exit> {
+    syntax::parse(words).map_err(|error| match error {
+        syntax::Error::Help => Exit::Help(document::usage()),
+        error => Exit::Usage(format!("{error}\n{}", document::usage())),
     })
 }
 
-fn log(parsed: &Parsed) -> Result<LogFlags, Exit> {
-    let devel = parsed.boolean("zap-devel").unwrap_or(true);
-    let bad = |flag: &str, value: &str, allowed: &str| {
-        Err(Exit::Usage(format!("invalid value {value:?} for flag -{flag}: must be {allowed}\n{}", usage())))
+fn render(parsed: &Parsed) -> Result<OperatorConfig, Exit> {
+    let discovery_backend = match parsed.text("discovery-backend") {
+        "kubernetes" => DiscoveryBackend::Kubernetes,
+        "etcd" => DiscoveryBackend::Etcd,
+        // The word is how users tell this refusal (`operator-process.md` section 7, keyword contract).
+        other => return Err(refused("discovery-backend", other, "invalid: must be kubernetes or etcd")),
     };
-    let json = match parsed.text("zap-encoder") {
-        None => !devel,
-        Some("json") => true,
-        Some("console") => false,
-        Some(other) => return bad("zap-encoder", other, "json or console"),
-    };
-    let level = match parsed.text("zap-log-level") {
-        None if devel => tracing::Level::DEBUG,
-        None | Some("info") => tracing::Level::INFO,
-        Some("debug") => tracing::Level::DEBUG,
-        Some("error" | "panic") => tracing::Level::ERROR,
-        Some(number) if number.parse::<u32>().is_ok_and(|level| level > 0) => tracing::Level::DEBUG,
-        Some(other) => return bad("zap-log-level", other, "debug, info, error, panic or a positive number"),
-    };
-    Ok(LogFlags { json, level })
+    if let Some(problem) = url::problem(parsed.text("model-express-url")) {
+        let rule = format!("invalid URL: {problem}");
+        return Err(refused("model-express-url", parsed.text("model-express-url"), &rule));
+    }
+    Ok(OperatorConfig {
+        nats_address: parsed.filled("natsAddr"),
+        etcd_address: parsed.filled("etcdAddr"),
+        model_express_url: parsed.filled("model-express-url"),
+        prometheus_endpoint: parsed.filled("prometheus-endpoint"),
+        discovery_backend,
+        ingress: IngressDefaults {
+            class_name: parsed.filled("ingress-controller-class-name"),
+            tls_secret_name: parsed.filled("ingress-controller-tls-secret-name"),
+            host_suffix: parsed.filled("ingress-host-suffix"),
+            virtual_service_gateway: parsed.filled("istio-virtual-service-gateway"),
+        },
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(line: &str) -> Result<Flags, Exit> {
-        Flags::parse(line.split_whitespace().map(ToOwned::to_owned))
-    }
-
-    const MINIMAL: &str =
-        "--planner-cluster-role-name=p --mpi-run-ssh-secret-name=s --mpi-run-ssh-secret-namespace=n";
-
-    #[test]
-    fn the_arguments_of_the_chart_are_accepted() {
-        let flags = parse(&format!(
-            "--health-probe-bind-address=:8081 --metrics-bind-address=127.0.0.1:8080 --leader-elect --leader-elect \
-             --leader-election-id=dynamo.nvidia.com --leader-election-namespace=kube-system \
-             --grove-termination-delay=4h --operator-version=0.9.0 --discovery-backend=kubernetes {MINIMAL}"
-        ))
-        .unwrap();
-        assert_eq!(flags.metrics_address.as_deref(), Some("127.0.0.1:8080"));
-        assert_eq!(flags.probe_address.as_deref(), Some("0.0.0.0:8081"));
-        assert_eq!(flags.version, semver::Version::new(0, 9, 0));
-        assert_eq!(
-            flags.leader_election,
-            Some(LeaderElection { id: "dynamo.nvidia.com".into(), namespace: Some("kube-system".into()) })
-        );
-    }
-
-    #[test]
-    fn a_missing_required_flag_is_named() {
-        for (line, named) in [
-            ("", "--planner-cluster-role-name"),
-            ("--planner-cluster-role-name=p", "--mpi-run-ssh-secret-name"),
-            ("--restrictedNamespace=a --mpi-run-ssh-secret-name=s", "--mpi-run-ssh-secret-namespace"),
-            (&format!("{MINIMAL} --discovery-backend=zookeeper"), "zookeeper"),
-            (&format!("{MINIMAL} --leader-elect"), "--leader-election-id"),
-        ] {
-            let Err(Exit::Refused(message)) = parse(line) else { panic!("{line} was accepted") };
-            assert!(message.contains(named), "{message}");
-        }
-    }
-
-    #[test]
-    fn syntax_errors_and_help_have_their_own_exits() {
-        assert!(matches!(parse("--no-such-flag"), Err(Exit::Usage(m)) if m.contains("no-such-flag")));
-        assert!(matches!(parse("--zap-encoder=xml"), Err(Exit::Usage(m)) if m.contains("xml")));
-        assert!(matches!(parse("--help"), Err(Exit::Help(_))));
-    }
-
-    #[test]
-    fn lenient_versions_are_normalised_and_others_are_unknown() {
-        for (text, want) in [
-            ("v1.2.3", "1.2.3"),
-            ("1.2", "1.2.0"),
-            ("1", "1.0.0"),
-            ("1.0.0-dev", "1.0.0-dev"),
-            ("x", "0.0.0-unknown"),
-        ] {
-            assert_eq!(version(text).to_string(), want);
-        }
-    }
-
-    #[test]
-    fn zero_and_empty_disable_a_listener() {
-        let flags =
-            parse(&format!("{MINIMAL} --metrics-bind-address=0 --health-probe-bind-address=")).unwrap();
-        assert_eq!((flags.metrics_address, flags.probe_address), (None, None));
-    }
+fn concurrency(parsed: &Parsed) -> Result<u16, Exit> {
+    let name = "reconcile-concurrency";
+    let number = parsed.number(name);
+    u16::try_from(number)
+        .ok()
+        .filter(|number| (1..=1000).contains(number))
+        .ok_or_else(|| refused(name, number, "must be from 1 to 1000"))
 }

@@ -3,7 +3,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::duration;
+use jiff::SignedDuration;
+
+use super::{
+    duration,
+    table::{Flag, GROUPS},
+};
 
 /// Kind of a flag's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,45 +16,34 @@ pub(super) enum Kind {
     Text,
     Boolean,
     Duration,
+    /// A whole number that is not negative.
+    Number,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A text that may be given several times; every one counts.
+    List,
 }
 
 impl Kind {
+    /// The word for the value in a usage text.
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Text => "string",
-            Self::Boolean => "",
+            Self::Text | Self::Word(_) => "string",
+            Self::Boolean => "bool",
             Self::Duration => "duration",
+            Self::Number => "int",
+            Self::List => "string, repeatable",
         }
     }
 }
 
-/// One flag that exists.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Spec {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-}
-
-impl Spec {
-    pub(super) const fn text(name: &'static str) -> Self {
-        Self { name, kind: Kind::Text }
-    }
-
-    pub(super) const fn boolean(name: &'static str) -> Self {
-        Self { name, kind: Kind::Boolean }
-    }
-
-    pub(super) const fn duration(name: &'static str) -> Self {
-        Self { name, kind: Kind::Duration }
-    }
-}
-
-/// A parsed value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Flag {
+enum Value {
     Text(String),
     Boolean(bool),
-    Duration(Duration),
+    Duration(SignedDuration),
+    Number(u32),
+    List(Vec<String>),
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -63,39 +57,74 @@ pub(super) enum Error {
     #[error("flag needs an argument: -{0}")]
     NoValue(String),
     #[error("invalid value {value:?} for flag -{name}: {rule}")]
-    Value { name: String, value: String, rule: &'static str },
+    Value { name: String, value: String, rule: String },
 }
 
-/// The flags that were given, by name.
-#[derive(Debug, Default)]
-pub(super) struct Parsed(BTreeMap<&'static str, Flag>);
+/// The value of every flag: as given, else its default.
+#[derive(Debug)]
+pub(super) struct Parsed(BTreeMap<&'static str, Value>);
 
 impl Parsed {
-    pub(super) fn get(&self, name: &str) -> Option<&Flag> {
-        self.0.get(name)
+    fn get(&self, name: &str) -> Option<&Value> {
+        let value = self.0.get(name);
+        debug_assert!(value.is_some(), "{name} is not in the table of flags");
+        value
     }
 
-    /// A text that was given and is not empty.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        match self.0.get(name) {
-            Some(Flag::Text(text)) if !text.is_empty() => Some(text),
-            _ => None,
+    /// The text, which may be empty.
+    pub(super) fn text(&self, name: &str) -> &str {
+        match self.get(name) {
+            Some(Value::Text(text)) => text,
+            _ => "",
         }
     }
 
-    pub(super) fn boolean(&self, name: &str) -> Option<bool> {
-        match self.0.get(name) {
-            Some(Flag::Boolean(value)) => Some(*value),
-            _ => None,
+    /// The text, if it is not empty.
+    pub(super) fn filled(&self, name: &str) -> Option<String> {
+        Some(self.text(name)).filter(|text| !text.is_empty()).map(ToOwned::to_owned)
+    }
+
+    pub(super) fn boolean(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Value::Boolean(true)))
+    }
+
+    pub(super) fn signed(&self, name: &str) -> SignedDuration {
+        match self.get(name) {
+            Some(Value::Duration(duration)) => *duration,
+            _ => SignedDuration::ZERO,
+        }
+    }
+
+    /// The duration, if it is above zero.
+    pub(super) fn duration(&self, name: &str) -> Option<Duration> {
+        Duration::try_from(self.signed(name)).ok().filter(|duration| !duration.is_zero())
+    }
+
+    pub(super) fn number(&self, name: &str) -> u32 {
+        match self.get(name) {
+            Some(Value::Number(number)) => *number,
+            _ => 0,
+        }
+    }
+
+    pub(super) fn list(&self, name: &str) -> &[String] {
+        match self.get(name) {
+            Some(Value::List(values)) => values,
+            _ => &[],
         }
     }
 }
 
-pub(super) fn parse(
-    tables: &[&'static [Spec]],
-    words: impl IntoIterator<Item = String>,
-) -> Result<Parsed, Error> {
-    let mut parsed = Parsed::default();
+/// Parses `words` against the table of flags.
+pub(super) fn parse(words: impl IntoIterator<Item = String>) -> Result<Parsed, Error> {
+    let mut parsed = Parsed(BTreeMap::new());
+    for flag in GROUPS.iter().flat_map(|group| group.flags) {
+        let value = match flag.kind {
+            Kind::List => Value::List(Vec::new()),
+            _ => convert(flag, flag.default.to_owned())?,
+        };
+        parsed.0.insert(flag.name, value);
+    }
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let Some(body) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else { break };
@@ -109,75 +138,136 @@ pub(super) fn parse(
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (body, None),
         };
-        let Some(spec) = tables.iter().flat_map(|table| table.iter()).find(|spec| spec.name == name) else {
-            return Err(if matches!(name, "h" | "help") {
-                Error::Help
-            } else {
-                Error::Unknown(name.to_owned())
+        let Some(flag) = find(name) else {
+            return Err(match name {
+                "h" | "help" => Error::Help,
+                _ => Error::Unknown(name.to_owned()),
             });
         };
-        let value = match (spec.kind, value) {
+        let value = match (flag.kind, value) {
             (_, Some(value)) => value,
             (Kind::Boolean, None) => "true".to_owned(),
             (_, None) => words.next().ok_or_else(|| Error::NoValue(name.to_owned()))?,
         };
-        parsed.0.insert(spec.name, convert(spec, value)?);
+        let value = convert(flag, value)?;
+        match (parsed.0.get_mut(flag.name), value) {
+            (Some(Value::List(all)), Value::List(more)) => all.extend(more),
+            (_, value) => drop(parsed.0.insert(flag.name, value)),
+        }
     }
     Ok(parsed)
 }
 
-fn convert(spec: &Spec, value: String) -> Result<Flag, Error> {
-    let bad = |value: String, rule| Error::Value { name: spec.name.to_owned(), value, rule };
-    match spec.kind {
-        Kind::Text => Ok(Flag::Text(value)),
-        Kind::Boolean => match value.as_str() {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Flag::Boolean(true)),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Flag::Boolean(false)),
-            _ => Err(bad(value, "must be true or false")),
+fn find(name: &str) -> Option<&'static Flag> {
+    GROUPS.iter().flat_map(|group| group.flags).find(|flag| flag.name == name)
+}
+
+fn convert(flag: &Flag, text: String) -> Result<Value, Error> {
+    let converted = match flag.kind {
+        Kind::Text => Ok(Value::Text(text.clone())),
+        Kind::List => Ok(Value::List(vec![text.clone()])),
+        Kind::Boolean => match text.as_str() {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::Boolean(true)),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::Boolean(false)),
+            _ => Err("must be true or false".to_owned()),
         },
-        Kind::Duration => match duration::parse(&value) {
-            Some(duration) => Ok(Flag::Duration(duration)),
-            None => Err(bad(value, "must be a duration such as 30s, 15m or 1h30m")),
+        Kind::Duration => match duration::parse(&text) {
+            Some(duration) => Ok(Value::Duration(duration)),
+            None => Err("must be a duration such as 30s, 15m or 1h30m".to_owned()),
         },
-    }
+        Kind::Number => match text.parse() {
+            Ok(number) => Ok(Value::Number(number)),
+            Err(_) => Err("must be a whole number of 0 or more".to_owned()),
+        },
+        // The empty default of a word means that other flags decide.
+        Kind::Word(words) if words.contains(&text.as_str()) || text == flag.default => {
+            Ok(Value::Text(text.clone()))
+        }
+        Kind::Word(words) => Err(format!("must be one of {}", words.join(", "))),
+    };
+    converted.map_err(|rule| Error::Value { name: flag.name.to_owned(), value: text, rule })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TABLE: &[Spec] = &[Spec::text("natsAddr"), Spec::boolean("leader-elect"), Spec::duration("delay")];
-
     fn run(line: &str) -> Result<Parsed, Error> {
-        parse(&[TABLE], line.split_whitespace().map(ToOwned::to_owned))
+        parse(line.split_whitespace().map(ToOwned::to_owned))
+    }
+
+    #[test]
+    fn every_default_in_the_table_parses() {
+        run("").unwrap();
     }
 
     #[test]
     fn one_and_two_dashes_and_both_forms_of_a_value_are_equal() {
         for line in ["-natsAddr=a", "--natsAddr=a", "-natsAddr a", "--natsAddr a"] {
-            assert_eq!(run(line).unwrap().text("natsAddr"), Some("a"), "{line}");
+            assert_eq!(run(line).unwrap().text("natsAddr"), "a", "{line}");
         }
+        assert_eq!(run("--natsAddr=a=b").unwrap().text("natsAddr"), "a=b");
+        assert_eq!(run("--natsAddr -x").unwrap().text("natsAddr"), "-x");
     }
 
     #[test]
     fn the_last_repeat_wins_and_names_are_case_sensitive() {
-        assert_eq!(run("--natsAddr=a --natsAddr=b").unwrap().text("natsAddr"), Some("b"));
+        assert_eq!(run("--natsAddr=a --natsAddr=b").unwrap().text("natsAddr"), "b");
+        assert!(!run("--leader-elect --leader-elect=false").unwrap().boolean("leader-elect"));
         assert_eq!(run("--natsaddr=a").unwrap_err(), Error::Unknown("natsaddr".into()));
     }
 
     #[test]
+    fn every_repeat_of_a_list_counts() {
+        let parsed = run("--trusted-service-account a/b --trusted-service-account=c/d").unwrap();
+        assert_eq!(parsed.list("trusted-service-account"), ["a/b", "c/d"]);
+        assert!(run("").unwrap().list("trusted-service-account").is_empty());
+    }
+
+    #[test]
     fn a_boolean_takes_a_value_only_with_an_equals_sign() {
-        assert_eq!(run("--leader-elect=F").unwrap().boolean("leader-elect"), Some(false));
+        for yes in ["", "=1", "=t", "=T", "=true", "=TRUE", "=True"] {
+            assert!(run(&format!("--leader-elect{yes}")).unwrap().boolean("leader-elect"), "{yes}");
+        }
+        for no in ["=0", "=f", "=F", "=false", "=FALSE", "=False"] {
+            assert!(!run(&format!("--zap-devel{no}")).unwrap().boolean("zap-devel"), "{no}");
+        }
+        for bad in ["=yes", "=", "=tRUE"] {
+            assert!(matches!(run(&format!("--leader-elect{bad}")), Err(Error::Value { .. })), "{bad}");
+        }
         let parsed = run("--leader-elect false --natsAddr=a").unwrap();
-        assert_eq!((parsed.boolean("leader-elect"), parsed.text("natsAddr")), (Some(true), None));
-        assert!(matches!(run("--leader-elect=yes"), Err(Error::Value { .. })));
+        assert_eq!((parsed.boolean("leader-elect"), parsed.text("natsAddr")), (true, ""));
+    }
+
+    #[test]
+    fn parsing_stops_at_the_first_word_that_is_no_flag_and_ignores_the_rest() {
+        for stop in ["word", "-", "--"] {
+            let parsed = run(&format!("--natsAddr=a {stop} --natsAddr=b --no-such-flag")).unwrap();
+            assert_eq!(parsed.text("natsAddr"), "a", "{stop}");
+        }
     }
 
     #[test]
     fn what_cannot_be_parsed_says_why() {
         assert_eq!(run("--natsAddr").unwrap_err(), Error::NoValue("natsAddr".into()));
-        assert!(matches!(run("--delay=5"), Err(Error::Value { .. })));
+        for (line, rule) in [
+            ("--grove-termination-delay=5", "duration"),
+            ("--reconcile-concurrency=-1", "whole number"),
+            ("--zap-encoder=xml", "json, console"),
+        ] {
+            assert!(matches!(run(line), Err(Error::Value { rule: r, .. }) if r.contains(rule)), "{line}");
+        }
         assert_eq!(run("---x").unwrap_err(), Error::Syntax("---x".into()));
-        assert_eq!(run("-h").unwrap_err(), Error::Help);
+        assert_eq!(run("-=x").unwrap_err(), Error::Syntax("-=x".into()));
+        for help in ["-h", "--help", "-help", "--h"] {
+            assert_eq!(run(help).unwrap_err(), Error::Help);
+        }
+    }
+
+    #[test]
+    fn a_negative_duration_parses_and_counts_as_none() {
+        let parsed = run("--grove-termination-delay=-5m").unwrap();
+        assert_eq!(parsed.duration("grove-termination-delay"), None);
+        assert_eq!(parsed.signed("grove-termination-delay"), SignedDuration::from_mins(-5));
     }
 }

@@ -9,7 +9,10 @@ use dynamo_render::graph::{DiscoveryObjects, GraphObjects};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::Error;
-use crate::context::{Context, owner_of};
+use crate::{
+    context::{Context, owner_of},
+    mpi,
+};
 
 /// The children of a graph as the API server has them.
 #[derive(Debug)]
@@ -26,7 +29,15 @@ pub(super) async fn apply(
     let owner = owner_of(dgd);
     // Every field is taken here, so that a new one does not compile until it is applied.
     let GraphObjects { discovery, components } = objects;
+    let namespace = dgd.metadata.namespace.as_deref().unwrap_or_default();
+    for grant in ctx.caches.grants.needed_by(dgd) {
+        let purpose = grant.purpose.name;
+        grant.ensure(&ctx.client, namespace).await.map_err(|source| Error::Grant { purpose, source })?;
+    }
     apply_discovery(ctx, &owner, discovery).await.map_err(Error::Discovery)?;
+    if mpi::is_needed(dgd) {
+        ctx.caches.keys.ensure(&ctx.client, namespace).await.map_err(Error::Key)?;
+    }
     if needs_orchestrator {
         return Err(Error::NoOrchestrator);
     }

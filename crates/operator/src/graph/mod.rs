@@ -13,21 +13,28 @@ use dynamo_kubekit::{
     cache::Roster,
     client::chain,
     finalizer, key_of,
-    metrics::Run,
 };
-use dynamo_render::{Policy, graph::build_objects, validate};
+use dynamo_render::{graph::build_objects, validate};
 use kube::runtime::controller::Action;
 
 use crate::{
+    accounts::GrantError,
     context::Context,
     failure::{Failure, RESYNC, is_reported, plan_retry},
+    metrics::observe,
+    mpi,
 };
 
-const CONTROLLER: &str = "dynamographdeployment";
+/// The kind: how this controller is named in metrics and log lines.
+pub(crate) const CONTROLLER: &str = "DynamoGraphDeployment";
 
 /// Why a graph could not be reconciled, by the part that failed. The texts are those of `workload.md` section 12.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("failed to ensure {purpose} RBAC")]
+    Grant { purpose: &'static str, source: GrantError },
+    #[error("failed to replicate MPI secret")]
+    Key(#[source] mpi::Error),
     #[error("failed to reconcile K8s discovery resources")]
     Discovery(#[source] ApplyError),
     #[error("failed to reconcile Dynamo components deployments")]
@@ -47,6 +54,8 @@ impl Failure for Error {
             | Self::Components(cause)
             | Self::Status(cause)
             | Self::Finalizer(cause) => cause.class(),
+            Self::Grant { source, .. } => source.class(),
+            Self::Key(cause) => cause.class(),
             Self::NoOrchestrator => Class::Invalid,
         }
     }
@@ -57,6 +66,8 @@ impl Failure for Error {
             | Self::Components(cause)
             | Self::Status(cause)
             | Self::Finalizer(cause) => cause.category(),
+            Self::Grant { source, .. } => source.category(),
+            Self::Key(cause) => cause.category(),
             Self::NoOrchestrator => "no_orchestrator",
         }
     }
@@ -70,33 +81,36 @@ pub async fn reconcile(
     entry: Arc<Roster<DynamoGraphDeployment>>,
     ctx: Arc<Context>,
 ) -> Result<Action, Error> {
-    let _run = Run::start(&ctx.metrics, CONTROLLER);
-    let (namespace, name) = key_of(&*entry);
+    observe(&ctx.metrics, CONTROLLER, key_of(&*entry), pass(&entry, &ctx)).await
+}
+
+async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Action, Error> {
+    let (namespace, name) = key_of(entry);
     let Some(dgd) = ctx.caches.graphs.get(&namespace, &name) else { return Ok(Action::await_change()) };
     if dgd.metadata.deletion_timestamp.is_some() {
         finalizer::release(&ctx.client, &*dgd, labels::FINALIZER).await.map_err(Error::Finalizer)?;
         return Ok(Action::await_change());
     }
-    let graph = match validate::graph(&dgd, &Policy::stateless(&ctx.config)) {
+    let graph = match validate::graph(&dgd, &ctx.policy()) {
         Ok(graph) => graph,
         Err(errors) => {
-            status::report(&ctx, &dgd, status::Outcome::Invalid(&errors)).await?;
+            status::report(ctx, &dgd, status::Outcome::Invalid(&errors)).await?;
             ctx.graph_failures.reset(&(namespace, name));
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
     let objects = build_objects(&graph, &ctx.config);
     let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
-    match apply::apply(&ctx, &dgd, objects, needs_orchestrator).await {
+    match apply::apply(ctx, &dgd, objects, needs_orchestrator).await {
         Ok(applied) => {
-            status::warn_of_ignored(&ctx, &dgd).await;
-            status::report(&ctx, &dgd, status::Outcome::Applied(&applied.components)).await?;
+            status::warn_of_ignored(ctx, &dgd).await;
+            status::report(ctx, &dgd, status::Outcome::Applied(&applied.components)).await?;
             ctx.graph_failures.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
             if is_reported(&ctx.graph_failures, &(namespace, name), &error) {
-                status::report(&ctx, &dgd, status::Outcome::Failed(&chain(&error))).await?;
+                status::report(ctx, &dgd, status::Outcome::Failed(&chain(&error))).await?;
             }
             Err(error)
         }

@@ -4,13 +4,17 @@
 mod graphs;
 mod inputs;
 mod lifecycle;
+mod optional_apis;
 mod ownership;
 mod parity;
 mod process;
+mod rotation;
+mod scope;
+mod secrets;
 mod takeover;
 mod writes;
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dynamo_testkit::{Operator, Plane};
 
@@ -18,10 +22,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_dynamo-operator");
 
 /// The operator that the tests of this binary share. It must survive all of them.
 fn operator() {
+    shared_operator().assert_alive();
+}
+
+fn shared_operator() -> MutexGuard<'static, Operator> {
     static OPERATOR: OnceLock<Mutex<Operator>> = OnceLock::new();
     OPERATOR
         .get_or_init(|| Mutex::new(Operator::start(PROGRAM, Plane::shared(), &[])))
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .assert_alive();
 }

@@ -1,6 +1,6 @@
 //! The operator as a process: exit codes, leadership, the end.
 
-use std::process::Command;
+use std::{os::unix::ffi::OsStringExt, process::Command};
 
 use dynamo_testkit::{Operator, Plane, eventually, operator::REQUIRED};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -24,6 +24,8 @@ fn wrong_flags_end_with_their_exit_codes_and_a_reason() {
     assert_eq!(code, Some(1));
     assert!(text.contains("--planner-cluster-role-name is required"), "{text}");
     assert_eq!(exit_code(&["--help"]).0, Some(0));
+    let garbage = std::ffi::OsString::from_vec(b"--no\xffsense".to_vec());
+    assert_eq!(Command::new(PROGRAM).arg(garbage).output().unwrap().status.code(), Some(2));
     let mut args = REQUIRED.to_vec();
     args.push("--kubeconfig=/does/not/exist");
     let (code, text) = exit_code(&args);
@@ -68,10 +70,45 @@ async fn metrics_count_requests_and_reconciles() {
     make_ready(&client, &ns, "g").await;
     let text = operator.metrics();
     for line in [
-        r#"dynamo_operator_reconciles_total{controller="dynamographdeployment"}"#,
+        &format!(
+            r#"dynamo_operator_reconcile_total{{resource_type="DynamoGraphDeployment",namespace="{ns}",result="success"}}"#
+        ),
+        r#"controller_runtime_reconcile_total{controller="DynamoComponentDeployment",result="success"}"#,
+        r#"workqueue_queue_duration_seconds_count{name="DynamoGraphDeployment",controller="DynamoGraphDeployment"}"#,
+        r#"workqueue_depth{name="DynamoComponentDeployment",controller="DynamoComponentDeployment"} 0.0"#,
+        r#"controller_runtime_max_concurrent_reconciles{controller="DynamoGraphDeployment"} 8"#,
+        r#"rest_client_requests_total{code="200",method="PATCH",host="127.0.0.1:"#,
         r#"dynamo_operator_applied_objects_total{kind="Deployment",outcome="created"} 2"#,
         r#"verb="patch",resource="dynamographdeployments/status",code="200""#,
     ] {
         assert!(text.contains(line), "{line} is missing in:\n{text}");
     }
+}
+
+#[tokio::test]
+async fn json_lines_of_one_pass_carry_its_object_and_an_id_of_their_own() {
+    let plane = Plane::start();
+    let client = plane.client().await;
+    let operator = Operator::start(PROGRAM, &plane, &["--zap-devel=false", "--zap-log-level=debug"]);
+    let ns = plane.namespace(&client).await;
+    create(&client, &ns, &aggregated("g")).await;
+    make_ready(&client, &ns, "g").await;
+    let text = operator.log_text();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    assert!(lines.iter().any(|line| line["msg"] == "starting" && line["logger"] == "process"), "{text}");
+    let created: Vec<_> = lines.iter().filter(|line| line["msg"] == "created").collect();
+    for kind in ["DynamoComponentDeployment", "Deployment"] {
+        let line = created.iter().find(|line| line["kind"] == kind);
+        let line = line.unwrap_or_else(|| panic!("no {kind} was created:\n{text}"));
+        let parent = if kind == "Deployment" { "DynamoComponentDeployment" } else { "DynamoGraphDeployment" };
+        assert_eq!(line["controller"], parent, "{line}");
+        assert_eq!(line["namespace"], ns.as_str(), "{line}");
+        assert_eq!(line["reconcileID"].as_str().map(str::len), Some(36), "{line}");
+    }
+    let ids: std::collections::BTreeSet<_> =
+        created.iter().filter_map(|line| line["reconcileID"].as_str()).collect();
+    assert!(ids.len() >= 3, "the graph and two components are passes of their own: {ids:?}");
 }

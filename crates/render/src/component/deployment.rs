@@ -13,13 +13,14 @@ use k8s_openapi::{
 };
 
 use super::{MergeError, pod};
-use crate::{config::OperatorConfig, validate::ValidatedComponent};
+use crate::{config::OperatorConfig, facts::Facts, validate::ValidatedComponent};
 
 const DEFAULT_BUDGET: &str = "25%";
 
 pub(super) fn build_deployment(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
+    facts: &Facts,
 ) -> Result<Deployment, MergeError> {
     Ok(Deployment {
         metadata: ObjectMeta {
@@ -39,7 +40,7 @@ pub(super) fn build_deployment(
                 ..LabelSelector::default()
             },
             strategy: Some(build_strategy(component)),
-            template: pod::build_template(component, config)?,
+            template: pod::build_template(component, config, facts)?,
             ..DeploymentSpec::default()
         }),
         status: None,

@@ -9,7 +9,12 @@ mod service;
 use dynamo_api::v1alpha1::SharedSpec;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
 
-use crate::{config::OperatorConfig, validate::ValidatedComponent};
+use crate::{config::OperatorConfig, facts::Facts, validate::ValidatedComponent};
+
+/// The account of planners.
+pub const PLANNER_ACCOUNT: &str = "planner-serviceaccount";
+/// The account of endpoint pickers.
+pub const EPP_ACCOUNT: &str = "epp-serviceaccount";
 
 /// The value of `componentType`. Any other text is accepted and gets base defaults only (`api.md` section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +56,8 @@ impl ComponentType {
     #[must_use]
     pub fn account(self) -> Option<&'static str> {
         match self {
-            Self::Planner => Some("planner-serviceaccount"),
-            Self::Epp => Some("epp-serviceaccount"),
+            Self::Planner => Some(PLANNER_ACCOUNT),
+            Self::Epp => Some(EPP_ACCOUNT),
             _ => None,
         }
     }
@@ -83,16 +88,17 @@ pub struct ComponentObjects {
 #[error("spec.extraPodSpec cannot be merged over the built-in pod: {0}")]
 pub struct MergeError(#[from] serde_json::Error);
 
-/// Renders the objects of a component.
+/// Renders the objects of a component. `facts` are those of its namespace.
 ///
 /// # Errors
 /// When the merged pod does not fit its type; the message names the offending field.
 pub fn build_objects(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
+    facts: &Facts,
 ) -> Result<ComponentObjects, MergeError> {
     Ok(ComponentObjects {
-        deployment: deployment::build_deployment(component, config)?,
+        deployment: deployment::build_deployment(component, config, facts)?,
         service: service::build_service(component, config),
     })
 }

@@ -17,9 +17,10 @@ use k8s_openapi::{
 use super::{ComponentType, MergeError, Role, defaults};
 use crate::{
     config::{DiscoveryBackend, OperatorConfig},
+    facts::Facts,
     graph::effective_backend,
     names,
-    parts::{env, merge, resources, volumes},
+    parts::{env, merge, pull_secrets, resources, volumes},
     validate::ValidatedComponent,
 };
 
@@ -29,6 +30,7 @@ const VLLM_CACHE: &str = "/root/.cache/vllm";
 pub(super) fn build_template(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
+    facts: &Facts,
 ) -> Result<PodTemplateSpec, MergeError> {
     let metadata = component.spec.extra_pod_metadata.clone().unwrap_or_default();
     Ok(PodTemplateSpec {
@@ -37,7 +39,7 @@ pub(super) fn build_template(
             annotations: Some(pod_annotations(component, &metadata)),
             ..ObjectMeta::default()
         }),
-        spec: Some(build_pod(component, config)?),
+        spec: Some(build_pod(component, config, facts)?),
     })
 }
 
@@ -80,7 +82,11 @@ pub(super) fn component_labels(component: &ValidatedComponent<'_>) -> BTreeMap<S
     all
 }
 
-fn build_pod(component: &ValidatedComponent<'_>, config: &OperatorConfig) -> Result<PodSpec, MergeError> {
+fn build_pod(
+    component: &ValidatedComponent<'_>,
+    config: &OperatorConfig,
+    facts: &Facts,
+) -> Result<PodSpec, MergeError> {
     let spec = component.spec;
     let user = spec.extra_pod_spec.clone().unwrap_or_default();
     let main = build_main_container(component, config)?;
@@ -94,8 +100,9 @@ fn build_pod(component: &ValidatedComponent<'_>, config: &OperatorConfig) -> Res
     }
     // The deprecated spelling is the API server's copy of the name; kept, it would differ for ever.
     pod.service_account = None;
-    pod.service_account_name = Some(account(component, config, &user.pod_spec, base_account));
+    pod.service_account_name = Some(account(component, config, facts, &user.pod_spec, base_account));
     pod.containers.push(main);
+    pod.image_pull_secrets = pull_secrets::merge(pod.image_pull_secrets.take(), spec, facts);
     let volumes = volumes::build_volumes(spec);
     let known: Vec<_> = pod.volumes.iter().flatten().map(|volume| volume.name.clone()).collect();
     let added = volumes.into_iter().filter(|volume| !known.contains(&volume.name));
@@ -108,6 +115,7 @@ fn build_pod(component: &ValidatedComponent<'_>, config: &OperatorConfig) -> Res
 fn account(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
+    facts: &Facts,
     user: &PodSpec,
     base: Option<String>,
 ) -> String {
@@ -121,6 +129,7 @@ fn account(
             (uses_kubernetes && !component.graph.is_empty())
                 .then(|| names::discovery_account(component.graph))
         })
+        .or_else(|| facts.component_account.clone())
         .unwrap_or_else(|| "default".to_owned())
 }
 

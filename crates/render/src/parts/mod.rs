@@ -3,5 +3,6 @@
 
 pub mod env;
 pub mod merge;
+pub mod pull_secrets;
 pub mod resources;
 pub mod volumes;

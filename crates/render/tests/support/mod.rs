@@ -9,7 +9,7 @@ use std::{
 
 use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
 use dynamo_render::{
-    OperatorConfig, Policy,
+    Facts, OperatorConfig, Policy,
     component::{self, ComponentObjects},
     config::DiscoveryBackend,
     graph::{self, DiscoveryObjects},
@@ -38,11 +38,23 @@ pub fn platform() -> OperatorConfig {
     }
 }
 
-/// Graph to component deployments to objects; each component deployment is owned by the graph, as in a cluster.
+/// [`render_with`] in a namespace in which nothing was found.
 ///
 /// # Errors
 /// The text that the operator would put into a condition.
 pub fn render(dgd: &DynamoGraphDeployment, config: &OperatorConfig) -> Result<Rendered, String> {
+    render_with(dgd, config, &Facts::default())
+}
+
+/// Graph to component deployments to objects; each component deployment is owned by the graph, as in a cluster.
+///
+/// # Errors
+/// The text that the operator would put into a condition.
+pub fn render_with(
+    dgd: &DynamoGraphDeployment,
+    config: &OperatorConfig,
+    facts: &Facts,
+) -> Result<Rendered, String> {
     let valid = validate::graph(dgd, &Policy::stateless(config)).map_err(|errors| errors.to_string())?;
     let objects = graph::build_objects(&valid, config);
     let mut components = Vec::new();
@@ -58,7 +70,7 @@ pub fn render(dgd: &DynamoGraphDeployment, config: &OperatorConfig) -> Result<Re
         }]);
         let valid =
             validate::component(&owned, &Policy::stateless(config)).map_err(|errors| errors.to_string())?;
-        let built = component::build_objects(&valid, config).map_err(|error| error.to_string())?;
+        let built = component::build_objects(&valid, config, facts).map_err(|error| error.to_string())?;
         components.push((dcd, built));
     }
     Ok(Rendered { discovery: objects.discovery, components })

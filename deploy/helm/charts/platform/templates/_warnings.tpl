@@ -1,5 +1,21 @@
-{{/* Values that do nothing here, named in NOTES so that nobody waits for their effect. Never an error: value files
-written for other versions must stay usable (charts.md section 3). */}}
+{{/* Lines of NOTES: how admission is set up, and which values do nothing here, so that nobody waits for their effect. Never an
+error: value files written for other versions must stay usable (charts.md section 3). */}}
+
+{{/* Call with (list VALUES-OF-THE-OPERATOR SCOPE-OF-THE-SUBCHART). */}}
+{{- define "dynamo-platform.webhooks" -}}
+{{- $webhook := default dict (index . 0).webhook -}}
+{{- $scope := index . 1 -}}
+{{- $mode := include "dynamo-operator.certificateMode" $scope -}}
+{{- if not $mode -}}
+off; the operator checks objects before it acts on them
+{{- else -}}
+{{- $secret := include "dynamo-operator.certificateSecret" $scope -}}
+{{- $issuer := (($webhook.certManager).issuerRef).name -}}
+{{- $chain := ternary (printf "issuer %s" $issuer) "a CA of its own" (not (empty $issuer)) -}}
+{{- $makers := dict "operator" "the operator" "cert-manager" (printf "cert-manager (%s)" $chain) "external" "you" "jobs" "Helm hook jobs, renewed by upgrades only," -}}
+on (failure policy {{ default "Fail" $webhook.failurePolicy }}), certificate by {{ index $makers $mode }} in Secret {{ $secret }}
+{{- end -}}
+{{- end -}}
 
 {{- define "dynamo-platform.warnings" -}}
 {{- $warnings := list -}}
@@ -22,6 +38,24 @@ written for other versions must stay usable (charts.md section 3). */}}
 {{- end -}}
 {{- if not (($operator.dynamo).mpiRun).secretName -}}
 {{- $warnings = append $warnings "dynamo-operator.dynamo.mpiRun.secretName is empty: the operator does not start without it." -}}
+{{- end -}}
+{{- $webhook := default dict $operator.webhook -}}
+{{- $mode := include "dynamo-operator.certificateMode" (index $.Subcharts "dynamo-operator") -}}
+{{- if $mode -}}
+{{- if and $webhook.caBundle (ne $mode "external") -}}
+{{- $warnings = append $warnings "dynamo-operator.webhook.caBundle: used only with certificateSecret.external (and without certManager.enabled); it has no effect." -}}
+{{- end -}}
+{{- if and ($webhook.certificateSecret).external (ne $mode "external") -}}
+{{- $warnings = append $warnings "dynamo-operator.webhook.certificateSecret.external: certManager.enabled wins; it has no effect." -}}
+{{- end -}}
+{{- if and ($webhook.certGenerator).enabled (ne $mode "jobs") -}}
+{{- $winner := ternary "certificateSecret.external" "certManager.enabled" (eq $mode "external") -}}
+{{- $warnings = append $warnings (printf "dynamo-operator.webhook.certGenerator.enabled: %s wins; it has no effect." $winner) -}}
+{{- end -}}
+{{- $image := default dict ($webhook.certGenerator).image -}}
+{{- if or (ne (default "" $image.repository) "bitnami/kubectl") (ne (toString (default "" $image.tag)) "latest") -}}
+{{- $warnings = append $warnings "dynamo-operator.webhook.certGenerator.image: no effect; certificates are made by the operator's own image." -}}
+{{- end -}}
 {{- end -}}
 {{- if and (eq (toString $operator.discoveryBackend) "etcd") (not $operator.etcdAddr) -}}
 {{- $warnings = append $warnings "dynamo-operator.discoveryBackend is etcd, but dynamo-operator.etcdAddr is empty: workers will not find each other." -}}

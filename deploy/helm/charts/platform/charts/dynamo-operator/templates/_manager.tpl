@@ -1,4 +1,4 @@
-{{/* Arguments of the manager container, in the order of charts.md section 5. */}}
+{{/* The pods that run the operator's program. Arguments of the manager are in the order of charts.md section 5; ours come last. */}}
 
 {{- define "dynamo-operator.managerArgs" -}}
 {{- $restricted := include "dynamo-operator.restricted" . -}}
@@ -39,5 +39,94 @@
 {{- end -}}
 {{- end -}}
 {{- $args = append $args (printf "--operator-version=%s" .Chart.AppVersion) -}}
+{{- if include "dynamo-operator.webhooks" . -}}
+{{- $args = concat (append $args "--enable-webhooks=true") (include "dynamo-operator.webhookArgs" . | fromYamlArray) -}}
+{{- end -}}
+{{- /* The operator's own account scales what its adapters own; the exact name, since a suffix would trust strangers. */ -}}
+{{- $args = append $args (printf "--trusted-service-account=%s/%s" .Release.Namespace (include "dynamo-operator.managerAccount" .)) -}}
 {{- toYaml $args -}}
+{{- end -}}
+
+{{/* The operator answers one second before the API server stops waiting, and needs one itself: not below 2 s. */}}
+{{- define "dynamo-operator.webhookArgs" -}}
+{{- $own := eq (include "dynamo-operator.certificateMode" .) "operator" -}}
+- --webhook-certificate-mode={{ ternary "operator" "files" $own }}
+- --webhook-service={{ include "dynamo-operator.webhookService" . }}
+- --webhook-namespace={{ .Release.Namespace }}
+- --webhook-timeout={{ include "dynamo-operator.webhookTimeout" . | int | max 2 }}s
+{{- if $own }}
+- --webhook-certificate-secret={{ include "dynamo-operator.certificateSecret" . }}
+- --webhook-certificate-validity={{ include "dynamo-operator.certificateValidity" . }}
+{{- end }}
+{{- if include "dynamo-operator.readsConfigurations" . }}
+- --webhook-validating-configuration={{ include "dynamo-operator.validatingConfiguration" . }}
+- --webhook-mutating-configuration={{ include "dynamo-operator.mutatingConfiguration" . }}
+{{- end }}
+{{- end -}}
+
+{{/* Arguments of the two hook jobs. */}}
+{{- define "dynamo-operator.generateArgs" -}}
+- webhook-certificate
+- generate
+- --webhook-certificate-secret={{ include "dynamo-operator.certificateSecret" . }}
+- --webhook-service={{ include "dynamo-operator.webhookService" . }}
+- --webhook-namespace={{ .Release.Namespace }}
+- --webhook-certificate-validity={{ include "dynamo-operator.certificateValidity" . }}
+{{- end -}}
+
+{{- define "dynamo-operator.injectArgs" -}}
+- webhook-certificate
+- inject
+- --webhook-certificate-secret={{ include "dynamo-operator.certificateSecret" . }}
+- --webhook-namespace={{ .Release.Namespace }}
+- --webhook-validating-configuration={{ include "dynamo-operator.validatingConfiguration" . }}
+- --webhook-mutating-configuration={{ include "dynamo-operator.mutatingConfiguration" . }}
+{{- end -}}
+
+{{/* Where the pods of the operator and of its jobs may run, and as whom. */}}
+{{- define "dynamo-operator.podPlacement" -}}
+securityContext:
+  runAsNonRoot: true
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.controllerManager.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.controllerManager.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "dynamo-operator.managerProgram" -}}
+{{- $image := .Values.controllerManager.manager.image -}}
+image: {{ printf "%s:%s" $image.repository (include "dynamo-operator.imageTag" .) | quote }}
+{{- with $image.pullPolicy }}
+imagePullPolicy: {{ . }}
+{{- end }}
+command:
+  - /manager
+{{- end -}}
+
+{{/* The domain is part of the certificate's names. */}}
+{{- define "dynamo-operator.managerEnv" -}}
+env:
+  - name: KUBERNETES_CLUSTER_DOMAIN
+    value: {{ .Values.kubernetesClusterDomain | quote }}
+{{- end -}}
+
+{{- define "dynamo-operator.managerLimits" -}}
+{{- with .Values.controllerManager.manager.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.controllerManager.manager.containerSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}

@@ -3,30 +3,57 @@
 
 {{- define "dynamo-operator.managerRules" -}}
 {{- $all := list "create" "delete" "get" "list" "patch" "update" "watch" | toJson -}}
+# Graphs are the users'; the operator keeps their annotations and status.
 - apiGroups: [nvidia.com]
   resources: [dynamographdeployments]
   verbs: [get, list, watch, patch, update]
+# Components are made from graphs.
 - apiGroups: [nvidia.com]
   resources: [dynamocomponentdeployments]
   verbs: {{ $all }}
+# Counted by state, for the metric resources_total.
+- apiGroups: [nvidia.com]
+  resources: [dynamocheckpoints, dynamographdeploymentrequests, dynamographdeploymentscalingadapters, dynamomodels]
+  verbs: [get, list, watch]
+# Conditions and phases.
 - apiGroups: [nvidia.com]
   resources: [dynamographdeployments/status, dynamocomponentdeployments/status]
   verbs: [get, patch, update]
+# To be named as an owner that blocks deletion, where the API server checks that.
 - apiGroups: [nvidia.com]
   resources: [dynamographdeployments/finalizers, dynamocomponentdeployments/finalizers]
   verbs: [update]
+# What a component becomes.
 - apiGroups: [apps]
   resources: [deployments]
   verbs: {{ $all }}
+# Services of components; accounts of their pods.
 - apiGroups: [""]
   resources: [services, serviceaccounts]
   verbs: {{ $all }}
+# The discovery Role of each graph, and the bindings of all handed-out roles.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: {{ $all }}
+# Events about graphs and components; patch, for repeated ones.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+# Which Secret opens which image registry: one watch of the Secrets of that type.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch]
+{{- with ((.Values.dynamo).mpiRun).secretName }}
+# The copy of the MPI key in the namespace of a graph; a POST has no name that a rule could hold.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ . }}]
+  verbs: [patch]
+{{- end }}
+{{ include "dynamo-operator.scopeRules" . }}
 # The three rules of the discovery Role that each graph gets: nobody can hand out rights he does not have.
 - apiGroups: [""]
   resources: [endpoints]
@@ -39,8 +66,85 @@
   verbs: {{ $all }}
 {{- end -}}
 
+{{/* Rights that differ by scope. */}}
+{{- define "dynamo-operator.scopeRules" -}}
+{{- if include "dynamo-operator.restricted" . -}}
+# The marker Lease by which a restricted operator claims its namespace; a POST has no name that a rule could hold.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [dynamo-operator-namespace-scope]
+  verbs: [get, update, patch, delete]
+{{- else -}}
+# The marker Leases of restricted operators, in all namespaces: one watch by name.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [dynamo-operator-namespace-scope]
+  verbs: [get, list, watch]
+# To bind the accounts of planner, EPP and profiling pods to these roles without holding their rights; get, to say
+# which one is missing.
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [clusterroles]
+  resourceNames:
+    {{- range list "dgdr-profiling" "epp" "planner" }}
+    - {{ include "dynamo-operator.fullname" $ }}-{{ . }}
+    {{- end }}
+  verbs: [get, bind]
+{{- end -}}
+{{- end -}}
+
+{{/* The MPI key of the release, for a restricted operator that serves another namespace. */}}
+{{- define "dynamo-operator.mpiSecretRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ .Values.dynamo.mpiRun.secretName }}]
+  verbs: [get, list, watch]
+{{- end -}}
+
+{{/* The certificate of the webhook server, by name. */}}
+{{- define "dynamo-operator.certificateReaderRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "dynamo-operator.certificateSecret" . }}]
+  verbs: [get, list, watch]
+{{- end -}}
+
+{{/* The operator makes the certificate and renews it. */}}
+{{- define "dynamo-operator.certificateWriterRules" -}}
+# A POST has no name that a rule could hold.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "dynamo-operator.certificateSecret" . }}]
+  verbs: [update, patch]
+{{- end -}}
+
+{{/* The two hook jobs. */}}
+{{- define "dynamo-operator.generateRules" -}}
+# A POST has no name that a rule could hold.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "dynamo-operator.certificateSecret" . }}]
+  verbs: [get, update, patch]
+{{- end -}}
+
+{{- define "dynamo-operator.injectRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "dynamo-operator.certificateSecret" . }}]
+  verbs: [get]
+{{- end -}}
+
 {{/* The election Lease. */}}
 {{- define "dynamo-operator.leaderElectionRules" -}}
+# A POST has no name that a rule could hold.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]

@@ -15,7 +15,10 @@
 {{- if not (has $backend (list "kubernetes" "etcd")) -}}
 {{- fail (printf "VALIDATION ERROR: discoveryBackend must be 'kubernetes' (default) or 'etcd'. Got: '%v'" $backend) -}}
 {{- end -}}
-{{- if (.Values.webhook).enabled -}}
-{{- fail "VALIDATION ERROR: webhook.enabled is true, but admission webhooks are not in this version of the chart. Remove dynamo-operator.webhook.enabled or set it to false: the operator checks every object before it acts on it and reports problems in the object's status." -}}
+{{- if eq (include "dynamo-operator.certificateMode" .) "cert-manager" -}}
+{{- $issuer := default dict .Values.webhook.certManager.issuerRef -}}
+{{- if and (or $issuer.kind $issuer.group) (not $issuer.name) -}}
+{{- fail "VALIDATION ERROR: webhook.certManager.issuerRef has a kind or a group, but no name. Set webhook.certManager.issuerRef.name to the issuer, or remove issuerRef: the chart then makes a CA of its own." -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

@@ -1,0 +1,27 @@
+//! What the rest of a component's namespace says about its pods. Reads of caches only.
+
+use dynamo_api::v1alpha1::DynamoComponentDeployment;
+use dynamo_kubekit::key_of;
+use dynamo_render::Facts;
+use k8s_openapi::api::apps::v1::Deployment;
+
+use crate::{accounts::fallback, context::Context, registry};
+
+pub(super) fn dereference(ctx: &Context, dcd: &DynamoComponentDeployment) -> Facts {
+    let (namespace, name) = key_of(dcd);
+    let mut pull_secrets = registry::pull_secrets(&ctx.caches.registries, &namespace);
+    if let Some(live) = ctx.caches.deployments.get(&namespace, &name) {
+        // Pods that run keep their order, whoever chose it: another order of the same Secrets would replace them all.
+        let order = pull_secret_names(&live);
+        for names in pull_secrets.values_mut() {
+            names.sort_by_key(|name| order.iter().position(|known| known == name).unwrap_or(usize::MAX));
+        }
+    }
+    Facts { pull_secrets, component_account: fallback::first(&ctx.caches.pod_accounts, &namespace) }
+}
+
+fn pull_secret_names(deployment: &Deployment) -> Vec<&str> {
+    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let secrets = pod.and_then(|pod| pod.image_pull_secrets.as_deref()).unwrap_or_default();
+    secrets.iter().map(|secret| secret.name.as_str()).collect()
+}

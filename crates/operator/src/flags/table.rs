@@ -1,0 +1,261 @@
+//! Every flag in one table: name, kind, default, help text, effect. Parsing, `--help` and the reference page read it.
+//! What a value means and which values are refused is in the parent module.
+
+use super::syntax::Kind;
+
+/// One flag that exists.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flag {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// As it would be written on the command line.
+    pub(super) default: &'static str,
+    pub(super) help: &'static str,
+    /// False: parsed and checked for the installs that pass it, and not acted on in this version.
+    pub(super) effective: bool,
+}
+
+impl Flag {
+    const fn new(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Self {
+        Self { name, kind, default, help, effective: true }
+    }
+
+    const fn text(name: &'static str, default: &'static str, help: &'static str) -> Self {
+        Self::new(name, Kind::Text, default, help)
+    }
+
+    const fn boolean(name: &'static str, default: &'static str, help: &'static str) -> Self {
+        Self::new(name, Kind::Boolean, default, help)
+    }
+
+    const fn duration(name: &'static str, default: &'static str, help: &'static str) -> Self {
+        Self::new(name, Kind::Duration, default, help)
+    }
+
+    const fn number(name: &'static str, default: &'static str, help: &'static str) -> Self {
+        Self::new(name, Kind::Number, default, help)
+    }
+
+    const fn list(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, Kind::List, "", help)
+    }
+
+    const fn without_effect(mut self) -> Self {
+        self.effective = false;
+        self
+    }
+}
+
+/// Flags about one thing.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) title: &'static str,
+    pub(super) flags: &'static [Flag],
+}
+
+pub(super) const GROUPS: &[Group] = &[
+    Group { title: "Process", flags: PROCESS },
+    Group { title: "Namespace scope", flags: SCOPE },
+    Group { title: "Admission webhooks", flags: WEBHOOKS },
+    Group { title: "What pods are given", flags: PODS },
+    Group { title: "Ingress", flags: INGRESS },
+    Group { title: "Roles, accounts and secrets", flags: SECURITY },
+    Group { title: "Orchestrators", flags: ORCHESTRATORS },
+    Group { title: "Checkpoints", flags: CHECKPOINTS },
+    Group { title: "Log", flags: LOG },
+];
+
+const PROCESS: &[Flag] = &[
+    Flag::text("kubeconfig", "", "cluster to use; without it KUBECONFIG, the pod's account, ~/.kube/config"),
+    Flag::text(
+        "operator-version",
+        "unknown",
+        "version of this install; what is no semver becomes 0.0.0-unknown",
+    ),
+    Flag::text("metrics-bind-address", ":8080", "address of /metrics; 0 or empty: none"),
+    Flag::boolean("metrics-secure", "false", "serve /metrics over HTTPS with a self-signed certificate"),
+    Flag::text("health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 or empty: none"),
+    Flag::boolean("enable-http2", "false", "offer HTTP/2 on the webhook and secure metrics listeners"),
+    Flag::boolean("leader-elect", "false", "of several replicas let only the holder of a Lease reconcile"),
+    Flag::text("leader-election-id", "", "name of that Lease; required with --leader-elect"),
+    Flag::text(
+        "leader-election-namespace",
+        "",
+        "namespace of that Lease; empty: the restricted namespace, else that of the own pod",
+    ),
+    Flag::number("reconcile-concurrency", "8", "objects of one kind that are reconciled at once, 1 to 1000"),
+];
+
+const SCOPE: &[Flag] = &[
+    Flag::text("restrictedNamespace", "", "the only namespace to work in; empty: all"),
+    Flag::duration(
+        "namespace-scope-lease-duration",
+        "30s",
+        "how long the marker Lease of a restricted operator holds, at least 1s",
+    ),
+    Flag::duration(
+        "namespace-scope-lease-renew-interval",
+        "10s",
+        "how often it is renewed, below its duration",
+    ),
+    Flag::duration(
+        "namespace-scope-hand-over",
+        "10s",
+        "how long an operator waits before it takes over a namespace, the same for all operators of a cluster, 1s to 1h",
+    ),
+];
+
+const WEBHOOKS: &[Flag] = &[
+    Flag::boolean("enable-webhooks", "false", "serve admission webhooks"),
+    Flag::text("webhook-bind-address", ":9443", "address of the admission listener"),
+    Flag::duration(
+        "webhook-timeout",
+        "10s",
+        "timeoutSeconds of the registrations, 2s to 30s; a review is answered one second earlier",
+    ),
+    Flag::new(
+        "webhook-certificate-mode",
+        Kind::Word(&["operator", "files"]),
+        "files",
+        "operator: made, published and renewed by this process; files: read from the folder",
+    ),
+    Flag::text(
+        "webhook-certificate-dir",
+        "/tmp/k8s-webhook-server/serving-certs",
+        "folder of tls.crt and tls.key in the mode files",
+    ),
+    Flag::text(
+        "webhook-certificate-secret",
+        "webhook-server-cert",
+        "Secret of the certificate in the mode operator",
+    ),
+    Flag::text(
+        "webhook-service",
+        "",
+        "Service of the webhooks; required in the mode operator and with configurations",
+    ),
+    Flag::text("webhook-namespace", "", "namespace of that Service and Secret; empty: that of the own pod"),
+    Flag::text(
+        "webhook-validating-configuration",
+        "",
+        "ValidatingWebhookConfiguration whose bundle must accept the certificate; the mode operator writes it",
+    ),
+    Flag::text(
+        "webhook-mutating-configuration",
+        "",
+        "MutatingWebhookConfiguration, given together with the validating one",
+    ),
+    Flag::number("webhook-certificate-validity", "365", "days a certificate made here is valid, 1 to 36500"),
+    Flag::duration(
+        "webhook-bundle-settle",
+        "30s",
+        "how long a new CA is published before a certificate of it is served",
+    ),
+    Flag::list(
+        "trusted-service-account",
+        "<namespace>/<name> that may change replicas a scaling adapter holds",
+    ),
+];
+
+const PODS: &[Flag] = &[
+    Flag::text("natsAddr", "", "NATS_SERVER of the pods"),
+    Flag::text("etcdAddr", "", "ETCD_ENDPOINTS of the pods"),
+    Flag::text("model-express-url", "", "MODEL_EXPRESS_URL of the pods"),
+    Flag::text("prometheus-endpoint", "", "PROMETHEUS_ENDPOINT of the pods"),
+    Flag::text("discovery-backend", "kubernetes", "kubernetes or etcd, where a graph does not say"),
+    Flag::text("nats-auth-secret", "", "Secret with the credentials for NATS").without_effect(),
+    Flag::text("etcd-auth-secret", "", "Secret with the credentials for etcd").without_effect(),
+    Flag::text("nats-ca-secret", "", "Secret with the CA of NATS").without_effect(),
+];
+
+const INGRESS: &[Flag] = &[
+    Flag::text(
+        "ingress-controller-class-name",
+        "",
+        "class of the default Ingress of frontends; empty: none is made",
+    ),
+    Flag::text("ingress-controller-tls-secret-name", "", "TLS Secret of the default Ingress"),
+    Flag::text("ingress-host-suffix", "", "suffix of its host names; empty: local"),
+    Flag::list("ingress-annotations", "<key>=<value>, an annotation of the default Ingress").without_effect(),
+    Flag::text(
+        "istio-virtual-service-gateway",
+        "",
+        "gateway of the default VirtualService of frontends, which takes the place of the Ingress",
+    ),
+    Flag::boolean("virtual-service-supports-https", "false", "accepted; the reference ignores it, too")
+        .without_effect(),
+    Flag::duration("virtual-service-timeout", "0", "time-out of the route of a VirtualService; 0: none")
+        .without_effect(),
+    Flag::number("virtual-service-retry-attempts", "0", "retries of that route; 0: none").without_effect(),
+    Flag::duration("virtual-service-retry-per-try-timeout", "0", "time-out of one try; 0: none")
+        .without_effect(),
+    Flag::text("virtual-service-retry-on", "", "when that route retries, as Istio writes it")
+        .without_effect(),
+];
+
+const SECURITY: &[Flag] = &[
+    Flag::text("planner-cluster-role-name", "", "ClusterRole of planners; required unless restricted"),
+    Flag::text("dgdr-profiling-cluster-role-name", "", "ClusterRole of profiling jobs").without_effect(),
+    Flag::text("epp-cluster-role-name", "", "ClusterRole of endpoint pickers"),
+    Flag::text("mpi-run-ssh-secret-name", "", "Secret with the SSH key of MPI launchers; required"),
+    Flag::text("mpi-run-ssh-secret-namespace", "", "namespace of that Secret; required"),
+];
+
+const ORCHESTRATORS: &[Flag] = &[Flag::duration(
+    "grove-termination-delay",
+    "15m",
+    "termination delay of Grove's PodCliqueSets; 0 or less: Grove's own",
+)
+.without_effect()];
+
+const CHECKPOINTS: &[Flag] = &[
+    Flag::boolean("checkpoint-enabled", "false", "hand checkpoint settings to pods").without_effect(),
+    Flag::text("checkpoint-storage-type", "pvc", "pvc, s3 or oci; anything else counts as pvc")
+        .without_effect(),
+    Flag::text(
+        "checkpoint-signal-host-path",
+        "/var/lib/chrek/signals",
+        "folder of the node where the end of a checkpoint is told",
+    )
+    .without_effect(),
+    Flag::text("checkpoint-pvc-name", "chrek-pvc", "claim of the storage type pvc").without_effect(),
+    Flag::text("checkpoint-pvc-base-path", "/checkpoints", "folder in that claim").without_effect(),
+    Flag::text("checkpoint-s3-uri", "", "s3://[endpoint/]bucket/prefix").without_effect(),
+    Flag::text("checkpoint-s3-credentials-secret", "", "Secret of the S3 credentials").without_effect(),
+    Flag::text("checkpoint-oci-uri", "", "oci://registry/repository").without_effect(),
+    Flag::text("checkpoint-oci-credentials-secret", "", "Secret of the registry credentials")
+        .without_effect(),
+    Flag::text("checkpoint-init-container-image", "busybox:latest", "image that prepares the folders")
+        .without_effect(),
+    Flag::text(
+        "checkpoint-ready-for-checkpoint-file-path",
+        "/tmp/ready-for-checkpoint",
+        "file by which a worker asks for a checkpoint",
+    )
+    .without_effect(),
+    Flag::text(
+        "checkpoint-restore-marker-file-path",
+        "/tmp/dynamo-restored",
+        "file that tells a worker that it was restored",
+    )
+    .without_effect(),
+];
+
+const LOG: &[Flag] = &[
+    Flag::boolean("zap-devel", "true", "defaults for people: console, debug; false: json, info"),
+    Flag::new("zap-encoder", Kind::Word(&["json", "console"]), "", "form of a line"),
+    Flag::text("zap-log-level", "", "debug, info, error, panic or a number above 0, more is noisier"),
+    Flag::new(
+        "zap-time-encoding",
+        Kind::Word(&["epoch", "millis", "nano", "nanos", "iso8601", "rfc3339", "rfc3339nano"]),
+        "rfc3339",
+        "form of the time",
+    ),
+    Flag::new(
+        "zap-stacktrace-level",
+        Kind::Word(&["info", "error", "panic"]),
+        "",
+        "accepted; this program logs causes, and no stack traces",
+    )
+    .without_effect(),
+];

@@ -1,0 +1,236 @@
+//! From the flags to everything that runs: clients, listeners, watches, scope, admission, controllers.
+//! Nothing here waits for the API server but the first look at its optional APIs.
+
+use std::sync::Arc;
+
+use dynamo_api::v1alpha1::State;
+use dynamo_kubekit::{cache::Cache, client};
+use futures::{FutureExt, future::LocalBoxFuture};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Client, Config};
+use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, sync::watch};
+use tracing::{info, warn};
+
+use super::{
+    Error, Tasks,
+    admission::{self, Admission},
+    cluster,
+    leadership::{Election, lead},
+};
+use crate::{
+    certs::CertificateMetrics,
+    context::{Caches, Context, Sources},
+    flags::Flags,
+    metrics::{Metrics, Resources, Source},
+    optional_apis::{self, OptionalApis, Probe},
+    scope::{self, Claim, Exclusions, Scope},
+    self_signed,
+    server::{self, Readiness},
+    webhook::{self, WebhookMetrics},
+    wiring::{self, Wiring},
+};
+
+/// Families that only the admission server counts.
+#[derive(Default)]
+struct AdmissionMetrics {
+    webhook: WebhookMetrics,
+    certificates: CertificateMetrics,
+}
+
+/// Starts everything and returns what must run to its end: controllers while this process leads, and admission.
+pub(super) async fn start(
+    flags: Flags,
+    tasks: &mut Tasks,
+    stopping: watch::Receiver<bool>,
+) -> Result<LocalBoxFuture<'static, Result<(), Error>>, Error> {
+    let config = cluster::load(flags.kubeconfig.as_deref()).await?;
+    let restricted = flags.restricted_namespace.clone();
+    info!(version = %flags.version, namespace = restricted.as_deref().unwrap_or("all"), "starting");
+    if let Some(given) = &flags.version_refused {
+        warn!(given, used = %flags.version, "--operator-version is no version");
+    }
+    let metrics = Metrics::default();
+    let admission_metrics = AdmissionMetrics::default();
+    let ready = Readiness::default();
+    listen(&flags, &metrics, &admission_metrics, &ready, tasks)?;
+    let caches_filled = ready.condition("caches", "the caches are not filled yet");
+    let certificate = flags
+        .webhooks
+        .is_some()
+        .then(|| ready.condition("webhook certificate", "the certificates were not looked at yet"));
+
+    // Leases and certificates are written by a client of their own: by the Leases the right to write is had, and the
+    // certificates belong to all replicas.
+    let plain = client::build(&config, Arc::clone(&metrics.api)).map_err(Error::Client)?;
+    let election = flags.leader_election.as_ref();
+    let election =
+        election.map(|election| Election::new(&plain, election, metrics.leader.clone())).transpose()?;
+    let (scope, claim) = scope_of(&flags, &plain, election.as_ref())?;
+    let client = fenced(&config, &metrics, &scope)?;
+
+    let timing = optional_apis::Timing::default();
+    let (probe, apis) = Probe::start(plain.clone(), metrics.optional_apis.clone(), timing).await?;
+    tasks.spawn(probe.run().map(Ok));
+
+    let settings = wiring::Settings {
+        namespace: restricted,
+        roles: flags.roles.clone(),
+        key: flags.mpi_ssh_secret.clone(),
+        concurrency: flags.reconcile_concurrency,
+    };
+    let mut wiring = wiring::connect(&client, &settings, &metrics.reconcile);
+    for feed in std::mem::take(&mut wiring.feeds) {
+        tasks.spawn(feed.map(Ok));
+    }
+    let claims = watch_claims(&scope, &wiring, tasks);
+    tasks.spawn(wake_at_changes(apis.clone(), &wiring).map(Ok));
+
+    let reviews = flags.webhooks.clone().zip(certificate).map(|(webhooks, certificate)| {
+        let admission = Admission {
+            flags: webhooks,
+            client: plain,
+            knowledge: admission::knowledge(&flags, &scope, apis.clone()),
+            metrics: admission_metrics.webhook,
+            certificates: admission_metrics.certificates,
+            http2: flags.http2,
+            ready: certificate,
+        };
+        admission::serve(admission, stopping.clone())
+    });
+    tasks.spawn(count(metrics.resources.clone(), wiring.caches.clone(), scope.clone()));
+    let sources = Sources { scope, apis };
+    let context = Context::new(client, &wiring, flags.render, metrics.reconcile, sources);
+    let work = async move {
+        let context = Arc::new(context);
+        let mut stopped = stopping.clone();
+        tokio::select! {
+            filled = filled(claims, &context.caches) => filled?,
+            _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+        }
+        caches_filled.set(true);
+        info!("caches filled");
+        lead(election, claim, wiring.controllers(context, stopping.clone()), stopping).await
+    };
+    Ok(async move {
+        let reviews = async move {
+            match reviews {
+                Some(reviews) => reviews.await,
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(work, reviews).map(drop)
+    }
+    .boxed_local())
+}
+
+/// Opens the listeners of probes and metrics, which answer while everything else starts.
+fn listen(
+    flags: &Flags,
+    metrics: &Metrics,
+    admission: &AdmissionMetrics,
+    ready: &Readiness,
+    tasks: &mut Tasks,
+) -> Result<(), Error> {
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    if flags.webhooks.is_some() {
+        admission.webhook.register(&mut registry);
+        admission.certificates.register(&mut registry);
+    }
+    if let Some(address) = flags.probe_address.clone() {
+        tasks.spawn(server::probes(address, ready.clone()).map(|ended| ended.map_err(Error::from)));
+    }
+    let Some(address) = flags.metrics_address.clone() else { return Ok(()) };
+    let registry = Arc::new(registry);
+    if !flags.metrics_secure {
+        tasks.spawn(server::metrics(address, registry).map(|ended| ended.map_err(Error::from)));
+        return Ok(());
+    }
+    let certificate = self_signed::resolver("dynamo-operator").map_err(Error::SelfSigned)?;
+    let config = Arc::new(webhook::server::tls_config(certificate, flags.http2).map_err(Error::Tls)?);
+    tasks.spawn(async move {
+        let listener: TcpListener = webhook::server::bind(&address).await?;
+        let routes = server::metrics_routes(registry);
+        webhook::server::serve_tls(listener, routes, config, std::future::pending()).await;
+        Ok(())
+    });
+    Ok(())
+}
+
+/// What this process may write, and its own claim when it is restricted to a namespace.
+fn scope_of(
+    flags: &Flags,
+    client: &Client,
+    election: Option<&Election>,
+) -> Result<(Scope, Option<Claim>), Error> {
+    let lease = flags.scope_lease;
+    let settings = scope::Settings::new(
+        lease.map(|lease| lease.duration),
+        lease.map(|lease| lease.renew_interval),
+        Some(flags.scope_hand_over),
+    )?;
+    let term = election.map(|election| election.candidate.term());
+    Ok(match flags.restricted_namespace.as_deref() {
+        Some(namespace) => {
+            let claim = Claim::new(client.clone(), namespace, &flags.version, settings);
+            (Scope::restricted(claim.ticket(), term), Some(claim))
+        }
+        None => (Scope::cluster_wide(Exclusions::new(client.clone(), settings), term), None),
+    })
+}
+
+fn fenced(config: &Config, metrics: &Metrics, scope: &Scope) -> Result<Client, Error> {
+    client::build_fenced(config, Arc::clone(&metrics.api), Arc::new(scope.clone())).map_err(Error::Client)
+}
+
+/// Watches the claims of restricted operators; what a claim hid is woken at its end.
+fn watch_claims(scope: &Scope, wiring: &Wiring, tasks: &mut Tasks) -> Option<Cache<Lease>> {
+    let exclusions = scope.exclusions()?;
+    let (feed, cache) = exclusions.feed();
+    let wake = wiring.waker();
+    let expiry = exclusions.clone().run(move |namespace| wake(Some(namespace)));
+    tasks.spawn(feed.map(Ok));
+    tasks.spawn(expiry.map(Ok));
+    Some(cache)
+}
+
+/// An API that comes or goes changes verdicts: everything is looked at again.
+fn wake_at_changes(
+    mut apis: watch::Receiver<OptionalApis>,
+    wiring: &Wiring,
+) -> impl Future<Output = ()> + Send + use<> {
+    let wake = wiring.waker();
+    async move {
+        while apis.changed().await.is_ok() {
+            wake(None);
+        }
+    }
+}
+
+async fn filled(claims: Option<Cache<Lease>>, caches: &Caches) -> Result<(), Error> {
+    let filled = async {
+        if let Some(claims) = claims {
+            claims.wait_until_ready().await?;
+        }
+        caches.wait_until_ready().await
+    };
+    filled.await.map_err(|_| Error::Task("a watch before its first list".to_owned()))
+}
+
+/// Counts the objects that are this operator's, for ever.
+async fn count(resources: Resources, caches: Caches, scope: Scope) -> Result<(), Error> {
+    filled(None, &caches).await?;
+    let Caches { graphs, components, requests, adapters, models, .. } = caches;
+    let sources = vec![
+        Source::new("DynamoGraphDeployment", graphs, State::state),
+        Source::new("DynamoComponentDeployment", components, State::state),
+        Source::new("DynamoGraphDeploymentRequest", requests, State::state),
+        Source::new("DynamoGraphDeploymentScalingAdapter", adapters, State::state),
+        Source::new("DynamoModel", models, State::state),
+    ];
+    let excluded =
+        move |namespace: &str| scope.exclusions().is_some_and(|exclusions| exclusions.contains(namespace));
+    resources.run(sources, excluded, Resources::EVERY).await;
+    Ok(())
+}

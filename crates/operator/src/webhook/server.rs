@@ -1,0 +1,143 @@
+//! HTTPS listeners of the process: TLS, bounds on connections, an orderly end (`operator-process.md` section 6).
+//! Knows nothing of what is served; the certificate comes from outside and may change at any time.
+
+use std::{io, pin::pin, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
+    service::TowerToHyperService,
+};
+use rustls::{ServerConfig, server::ResolvesServerCert};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, warn};
+
+/// Where admission is served.
+pub const DEFAULT_ADDRESS: &str = "0.0.0.0:9443";
+
+/// Connections at once. One more is closed at once: its caller can try another replica, while one that waits in the
+/// backlog looks like a slow webhook.
+const CONNECTIONS: usize = 512;
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+/// Time for the head of a request, and so the longest idle time. Clients written in Go leave after 90 s; the one that
+/// ends first must be the client, or it sends a request into a closing connection.
+const HEAD_LIMIT: Duration = Duration::from_secs(100);
+/// How long requests that run at the end may take: more than any deadline of a review at its default.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+const STREAMS: u32 = 100;
+const HTTP_2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: choose an address and port of this host that are free")]
+pub struct BindError {
+    address: String,
+    source: io::Error,
+}
+
+/// Opens a listener, such as on [`DEFAULT_ADDRESS`]. Connections wait until [`serve_tls`] takes them.
+///
+/// # Errors
+/// When the address is taken or not of this host.
+pub async fn bind(address: &str) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { address: address.to_owned(), source })
+}
+
+/// TLS 1.2 and 1.3 without client certificates; `certificates` is asked at each handshake. Only HTTP/1.1 is offered
+/// unless `http2` (`--enable-http2`).
+///
+/// # Errors
+/// When the cryptography has neither version of the protocol.
+pub fn tls_config(
+    certificates: Arc<dyn ResolvesServerCert>,
+    http2: bool,
+) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    let protocols: &[&[u8]] = if http2 { &[HTTP_2, HTTP_1] } else { &[HTTP_1] };
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(config)
+}
+
+/// Serves `router` on `listener` until `shutdown`, then finishes the requests that run, within 10 s.
+/// Dropping the future ends everything at once.
+pub async fn serve_tls(
+    listener: TcpListener,
+    router: Router,
+    config: Arc<ServerConfig>,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let acceptor = TlsAcceptor::from(config);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            _ = connections.join_next(), if !connections.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match (accepted, Arc::clone(&slots).try_acquire_owned()) {
+            (Ok((socket, _)), Ok(slot)) => {
+                let connection = Connection { socket, watcher: graceful.watcher(), _slot: slot };
+                connections.spawn(connection.serve(acceptor.clone(), router.clone()));
+            }
+            (Ok((_, peer)), Err(_)) => debug!(%peer, "closed: {CONNECTIONS} connections are open"),
+            (Err(error), _) => {
+                warn!(%error, "cannot take a connection");
+                // Out of descriptors, most likely: trying again at once would spin.
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    if timeout(DRAIN_LIMIT, graceful.shutdown()).await.is_err() {
+        warn!("requests still in work after {} s are cut off", DRAIN_LIMIT.as_secs());
+    }
+}
+
+struct Connection {
+    socket: TcpStream,
+    watcher: Watcher,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn serve(self, acceptor: TlsAcceptor, router: Router) {
+        // Without this an answer may wait for the acknowledgement of the one before.
+        if let Err(error) = self.socket.set_nodelay(true) {
+            debug!(%error, "TCP_NODELAY was refused");
+        }
+        let stream = match timeout(HANDSHAKE_LIMIT, acceptor.accept(self.socket)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return debug!(%error, "no TLS connection"),
+            Err(_) => return debug!("no TLS connection within {} s", HANDSHAKE_LIMIT.as_secs()),
+        };
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+        http.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
+        let http = if is_http2 { http.http2_only() } else { http.http1_only() };
+        let service = TowerToHyperService::new(router);
+        let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
+        if let Err(error) = self.watcher.watch(connection).await {
+            debug!(error = %error, "connection ended early");
+        }
+    }
+}
