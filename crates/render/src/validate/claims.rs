@@ -23,7 +23,12 @@ pub(super) fn check_pvcs(pvcs: &[Pvc], verdict: &mut Verdict) {
             verdict.invalid(Rule::ClaimNameInvalid, of_name, &pvc.name, texts::SUBDOMAIN);
         } else if let Some(first) = taken.insert(&pvc.name, at) {
             let words = format!("is already the name of spec.pvcs[{first}]: list each claim once");
-            verdict.invalid(Rule::PvcNameTaken, of_name, &pvc.name, &words);
+            if pvcs.get(first) == Some(pvc) {
+                // The same entry again contradicts nothing.
+                verdict.warn(Rule::PvcNameTaken, format!("{of_name}: {:?}: {words}", pvc.name));
+            } else {
+                verdict.invalid(Rule::PvcNameTaken, of_name, &pvc.name, &words);
+            }
         }
         if pvc.create {
             check_created(&field, pvc, verdict);

@@ -192,6 +192,8 @@ rules! {
         "name is required: the name of the claim", "ours: the API server refuses the volume";
     MountPointTaken "mount-point-taken" [Graph Component] Both Error Invalid Admission
         "is already taken by", "ours: the API server refuses two mounts at one path";
+    MountVolumeUnknown "mount-volume-unknown" [Graph Component] Both Error Invalid Admission
+        "is no volume of the pod", "ours: the API server refuses the container";
     MountClaimUnknown "mount-claim-unknown" [Graph] Both Warning Invalid Admission
         "is not in spec.pvcs", "ours: pods wait for a claim that nobody makes (operator-process weak spot 16)";
     ClaimNameInvalid "claim-name-invalid" [Graph Component] Both Error Invalid Admission
