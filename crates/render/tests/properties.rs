@@ -80,6 +80,17 @@ proptest! {
     }
 
     #[test]
+    fn the_components_of_a_valid_graph_are_valid(manifest in graph(Mood::Wild), tame in graph(Mood::Tame)) {
+        let config = support::platform();
+        for dgd in [decode(&manifest), decode(&tame)] {
+            if validate::graph(&dgd, &Policy::stateless(&config)).is_ok() {
+                let rendered = support::render(&dgd, &config).map(|_| ());
+                prop_assert_eq!(rendered, Ok(()), "the graph passed, and what it becomes did not");
+            }
+        }
+    }
+
+    #[test]
     fn every_change_gets_a_verdict_and_one_of_a_dying_graph_is_allowed((old, new) in change(Mood::Wild)) {
         let (old, mut new) = (decode(&old), decode(&new));
         let config = support::platform();

@@ -68,7 +68,7 @@ fn a_denial_names_every_broken_rule_in_the_order_of_the_fields_and_keeps_the_war
          spec.services[Worker].replicas must be non-negative, not -1"
     );
     let warned: Vec<Rule> = verdict.warnings.iter().map(|warning| warning.rule).collect();
-    assert_eq!(warned, [Rule::AutoscalingIgnored, Rule::DynamoNamespaceIgnored]);
+    assert_eq!(warned, [Rule::AutoscalingIgnored, Rule::DynamoNamespaceIgnored, Rule::IngressIgnored]);
     assert_eq!(create(&graph(&[])).denial(), None);
 }
 

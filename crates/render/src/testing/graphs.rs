@@ -116,7 +116,7 @@ fn probe(mood: Mood, handler_needed: bool) -> BoxedStrategy<Value> {
 /// Mounts with distinct paths: two at one path are the user's own mistake.
 fn mounts_of_user(mood: Mood) -> BoxedStrategy<Value> {
     let paths = prop::sample::subsequence(vec!["/dev/shm", "/models", "/scratch", "/x"], 0..3);
-    (paths, text(mood, &["shared-memory", "models", "scratch", "nowhere"]))
+    (paths, text(mood, &["models", "scratch", "models", "shared-memory"]))
         .prop_map(|(paths, name)| {
             paths.into_iter().map(|path| json!({"name": name, "mountPath": path})).collect()
         })
@@ -180,20 +180,25 @@ fn pod(mood: Mood) -> BoxedStrategy<Value> {
     let sidecar = variables(mood)
         .prop_map(|env| json!([{"name": "sidecar", "image": "example.com/log:1", "env": env}]))
         .boxed();
-    let volumes = prop::sample::subsequence(vec!["shared-memory", "models", "scratch", "cache"], 0..4)
-        .prop_map(|names| {
-            names.into_iter().map(|name| json!({"name": name, "emptyDir": {}})).collect::<Value>()
+    let all = vec!["models", "scratch", "shared-memory", "cache"];
+    // The volumes that mounts name are there in a tame pod.
+    let least = if mood == Mood::Tame { 2 } else { 0 };
+    let volumes = (0..=all.len())
+        .prop_map(move |number| {
+            all.iter()
+                .take(number.max(least))
+                .map(|name| json!({"name": name, "emptyDir": {}}))
+                .collect::<Value>()
         })
         .boxed();
     let fields = object(vec![
         ("containers", sidecar),
-        ("volumes", volumes),
         ("serviceAccountName", text(mood, &["mine", ""])),
         ("terminationGracePeriodSeconds", number(mood)),
         ("nodeSelector", labels(mood, &["pool", "zone"])),
         ("securityContext", Just(json!({})).boxed()),
     ]);
-    with(fields, "mainContainer", main_container(mood))
+    with(with(fields, "volumes", volumes), "mainContainer", main_container(mood))
 }
 
 fn service(mood: Mood) -> BoxedStrategy<Value> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dynamo_api::v1alpha1::{BackendFramework, Pvc, SharedSpec};
 
-use super::{Kind, Rule, Verdict, amount::Amount, component::Place, texts};
+use super::{Kind, Rule, Verdict, component::Place, resources, texts};
 use crate::{
     component::{ComponentType, Role},
     names,
@@ -23,7 +23,12 @@ pub(super) fn check_pvcs(pvcs: &[Pvc], verdict: &mut Verdict) {
             verdict.invalid(Rule::ClaimNameInvalid, of_name, &pvc.name, texts::SUBDOMAIN);
         } else if let Some(first) = taken.insert(&pvc.name, at) {
             let words = format!("is already the name of spec.pvcs[{first}]: list each claim once");
-            verdict.invalid(Rule::PvcNameTaken, of_name, &pvc.name, &words);
+            if pvcs.get(first) == Some(pvc) {
+                // The same entry again contradicts nothing.
+                verdict.warn(Rule::PvcNameTaken, format!("{of_name}: {:?}: {words}", pvc.name));
+            } else {
+                verdict.invalid(Rule::PvcNameTaken, of_name, &pvc.name, &words);
+            }
         }
         if pvc.create {
             check_created(&field, pvc, verdict);
@@ -41,16 +46,8 @@ fn check_created(field: &str, pvc: &Pvc, verdict: &mut Verdict) {
         let field = format!("{field}.{key}");
         verdict.missing(Rule::PvcCreateIncomplete, field, "is required when create is true");
     }
-    let Some(size) = &pvc.size else { return };
-    let field = format!("{field}.size");
-    match Amount::parse(&size.0) {
-        None => {
-            verdict.invalid(Rule::QuantityInvalid, field, &size.0, "is not a quantity, such as \"100Gi\"");
-        }
-        Some(amount) if amount.is_negative() => {
-            verdict.invalid(Rule::QuantityNegative, field, &size.0, texts::NEGATIVE);
-        }
-        Some(_) => {}
+    if let Some(size) = &pvc.size {
+        resources::check_size(format!("{field}.size"), &size.0, verdict);
     }
 }
 

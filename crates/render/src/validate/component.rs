@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 
 use dynamo_api::v1alpha1::{BackendFramework, DynamoComponentDeployment, Pvc, SharedSpec};
 
-use super::{
-    FieldErrors, Kind, Policy, Rule, Verdict, amount::Amount, claims, epp, pod, resources, rollout, texts,
-};
+use super::{FieldErrors, Kind, Policy, Rule, Verdict, claims, epp, pod, resources, rollout, texts};
 use crate::{
     backend,
     component::{ComponentType, pod::merge_main},
@@ -154,7 +152,7 @@ pub(super) fn shared(
         }
     };
     claims::check_mounts(place, spec, backend.as_ref(), verdict);
-    check_ingress(field, spec, verdict);
+    check_ingress(place, spec, verdict);
     check_shared_memory(field, spec, verdict);
     pod::check(place, spec, main.as_ref(), verdict);
     if let Some(replicas) = spec.replicas.filter(|replicas| *replicas < 0) {
@@ -185,7 +183,8 @@ fn check_deprecated(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict)
     resources::check_ignored(field, spec, verdict);
 }
 
-fn check_ingress(field: &str, spec: &SharedSpec, verdict: &mut Verdict) {
+fn check_ingress(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict) {
+    let field = place.field;
     let Some(ingress) = spec.ingress.as_ref().filter(|ingress| ingress.enabled) else { return };
     if ingress.host.as_deref().unwrap_or_default().is_empty() {
         verdict.missing(
@@ -196,6 +195,12 @@ fn check_ingress(field: &str, spec: &SharedSpec, verdict: &mut Verdict) {
     }
     // Without a class no Ingress is made, and nothing reads the names below.
     if ingress.ingress_controller_class_name.is_none() {
+        let has_gateways = place.policy.config.ingress.virtual_service_gateway.is_some();
+        if !(ingress.use_virtual_service && ingress.virtual_service_gateway.is_some() && has_gateways) {
+            let words = "is enabled without effect: give ingressControllerClassName, or useVirtualService and \
+                         virtualServiceGateway where the operator has a gateway";
+            verdict.missing(Rule::IngressIgnored, format!("{field}.ingress"), words);
+        }
         return;
     }
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -220,14 +225,6 @@ fn check_shared_memory(field: &str, spec: &SharedSpec, verdict: &mut Verdict) {
         None => {
             verdict.missing(Rule::SharedMemorySizeMissing, field, "is required when disabled is false");
         }
-        Some(size) => match Amount::parse(&size.0) {
-            None => {
-                verdict.invalid(Rule::QuantityInvalid, field, &size.0, "is not a quantity, such as \"16Gi\"")
-            }
-            Some(amount) if amount.is_negative() => {
-                verdict.invalid(Rule::QuantityNegative, field, &size.0, texts::NEGATIVE);
-            }
-            Some(_) => {}
-        },
+        Some(size) => resources::check_size(field, &size.0, verdict),
     }
 }

@@ -1,30 +1,39 @@
 //! The pod that a component would get: its containers, as the API server will see them (`workload.md` section 6).
 //! Judged are the fields that make the API server refuse the Deployment or its pods, not taste.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dynamo_api::v1alpha1::SharedSpec;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, EnvVarSource, PodSpec};
 
 use super::{Rule, Verdict, component::Place, probes, resources, texts};
-use crate::{component::ComponentType, names};
+use crate::{component::ComponentType, names, parts::volumes};
 
 const PORTS: std::ops::RangeInclusive<i32> = 1..=65535;
 const PORT: &str = "must be a port: a number from 1 to 65535, or a name of at most 15 of a-z, 0-9 and '-'";
 
 /// `main` is the main container as it would be made.
 pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, main: Option<&Container>, verdict: &mut Verdict) {
-    let none = PodSpec::default();
+    let (none, no_labels) = (PodSpec::default(), BTreeMap::new());
     let field = format!("{}.extraPodSpec", place.field);
     let user = spec.extra_pod_spec.as_ref();
     let pod = user.map_or(&none, |user| &user.pod_spec);
     let own = user.and_then(|user| user.main_container.as_ref());
+    texts::check_labels(
+        &format!("{field}.nodeSelector"),
+        pod.node_selector.as_ref().unwrap_or(&no_labels),
+        verdict,
+    );
+    let added = volumes::build_volumes(spec);
+    let volumes: BTreeSet<&str> =
+        pod.volumes.iter().flatten().chain(&added).map(|volume| volume.name.as_str()).collect();
     if let Some(main) = main {
         check_main(place, spec, main, verdict);
+        check_mounts(&format!("{field}.mainContainer"), main, &volumes, verdict);
         if let Some(env) = own.and_then(|own| own.env.as_ref()) {
             check_variables(&format!("{field}.mainContainer.env"), env, verdict);
         }
-        check_others(&field, pod, &main.name, verdict);
+        check_others(&field, pod, &main.name, &volumes, verdict);
     }
     let account = pod.service_account_name.as_deref().unwrap_or_default();
     // A planner always runs under its own account.
@@ -55,7 +64,7 @@ fn check_main(place: &Place<'_>, spec: &SharedSpec, main: &Container, verdict: &
 }
 
 /// Sidecars and init containers.
-fn check_others(field: &str, pod: &PodSpec, main: &str, verdict: &mut Verdict) {
+fn check_others(field: &str, pod: &PodSpec, main: &str, volumes: &BTreeSet<&str>, verdict: &mut Verdict) {
     let mut taken: BTreeMap<&str, String> = BTreeMap::new();
     let sidecars =
         pod.containers.iter().enumerate().map(|(at, one)| (format!("{field}.containers[{at}]"), one));
@@ -63,6 +72,7 @@ fn check_others(field: &str, pod: &PodSpec, main: &str, verdict: &mut Verdict) {
     let first = first.map(|(at, one)| (format!("{field}.initContainers[{at}]"), one));
     for (field, container) in sidecars.chain(first) {
         check_container(&field, container, verdict);
+        check_mounts(&field, container, volumes, verdict);
         let name = container.name.as_str();
         let of_name = format!("{field}.name");
         if name == main {
@@ -98,6 +108,21 @@ fn check_container(field: &str, container: &Container, verdict: &mut Verdict) {
     }
     for (at, port) in container.ports.iter().flatten().enumerate() {
         check_port(&format!("{field}.ports[{at}]"), port, verdict);
+    }
+}
+
+fn check_mounts(field: &str, container: &Container, volumes: &BTreeSet<&str>, verdict: &mut Verdict) {
+    for (at, mount) in container.volume_mounts.iter().flatten().enumerate() {
+        if !volumes.contains(mount.name.as_str()) {
+            let words =
+                "is no volume of the pod: add it to extraPodSpec.volumes, or the claim to volumeMounts";
+            verdict.invalid(
+                Rule::MountVolumeUnknown,
+                format!("{field}.volumeMounts[{at}].name"),
+                &mount.name,
+                words,
+            );
+        }
     }
 }
 

@@ -118,6 +118,17 @@ fn check_one(field: &str, name: &str, quantity: &Quantity, verdict: &mut Verdict
     }
 }
 
+/// The size of a claim or of shared memory.
+pub(super) fn check_size(field: String, size: &str, verdict: &mut Verdict) {
+    match Amount::parse(size) {
+        None => verdict.invalid(Rule::QuantityInvalid, field, size, "is not a quantity, such as \"16Gi\""),
+        Some(amount) if amount.is_negative() => {
+            verdict.invalid(Rule::QuantityNegative, field, size, texts::NEGATIVE);
+        }
+        Some(_) => {}
+    }
+}
+
 /// What the API server calls an extended resource: one of a domain that is not Kubernetes' own.
 fn is_device(name: &str) -> bool {
     name.contains('/') && !name.contains("kubernetes.io/")

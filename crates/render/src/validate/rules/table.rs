@@ -192,6 +192,8 @@ rules! {
         "name is required: the name of the claim", "ours: the API server refuses the volume";
     MountPointTaken "mount-point-taken" [Graph Component] Both Error Invalid Admission
         "is already taken by", "ours: the API server refuses two mounts at one path";
+    MountVolumeUnknown "mount-volume-unknown" [Graph Component] Both Error Invalid Admission
+        "is no volume of the pod", "ours: the API server refuses the container";
     MountClaimUnknown "mount-claim-unknown" [Graph] Both Warning Invalid Admission
         "is not in spec.pvcs", "ours: pods wait for a claim that nobody makes (operator-process weak spot 16)";
     ClaimNameInvalid "claim-name-invalid" [Graph Component] Both Error Invalid Admission
@@ -200,6 +202,8 @@ rules! {
         "must be a DNS subdomain", "ours: the API server refuses the reference";
     AccountNameInvalid "account-name-invalid" [Graph Component] Both Error Invalid Admission
         "must be a DNS subdomain", "ours: the API server refuses the pod";
+    IngressIgnored "ingress-ignored" [Graph Component] Both Warning Invalid Admission
+        "ingress is enabled without effect", "ours: nothing is made (api 5; operator-process weak spot 16)";
     IngressHostInvalid "ingress-host-invalid" [Graph Component] Both Error Invalid Admission
         "ingress…the host name must be a DNS subdomain", "ours: the API server refuses the Ingress";
     LabelKeyInvalid "label-key-invalid" [Graph Component Request] Both Error Invalid Admission
