@@ -2,7 +2,7 @@
 //! Namespaces keep tests apart.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dynamo_devkit::control_plane::{AuditOptions, ControlPlane, ControlPlaneOptions};
+use dynamo_devkit::{
+    control_plane::{AuditOptions, ControlPlane, ControlPlaneOptions},
+    kubectl::Kubectl,
+};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Config,
@@ -57,21 +60,7 @@ impl Plane {
         .unwrap_or_else(|error| panic!("no control plane: {error}"));
         let crds = dynamo_api::crds::all().expect("CRDs");
         let manifests: Vec<String> = crds.iter().map(|crd| crd.yaml().expect("CRD as YAML")).collect();
-        control_plane
-            .kubectl()
-            .apply(&manifests.join("\n---\n"))
-            .unwrap_or_else(|error| panic!("CRDs: {error}"));
-        for crd in &crds {
-            let name = crd.value["metadata"]["name"].as_str().expect("a CRD has a name");
-            let condition = format!("crd/{name}");
-            let wait = ["wait", "--for=condition=Established", &condition, "--timeout=30s"];
-            let start = Instant::now();
-            // kubectl gives up at once on a definition that has no conditions yet.
-            while let Err(error) = control_plane.kubectl().run(&wait) {
-                assert!(start.elapsed() < Duration::from_secs(30), "CRD {name}: {error}");
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        }
+        define(&control_plane.kubectl(), &manifests);
         let roles = ["planner", "epp"].map(|name| {
             format!(
                 "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: {name}}}}}"
@@ -82,6 +71,16 @@ impl Plane {
             .apply(&roles.join("\n---\n"))
             .unwrap_or_else(|error| panic!("cluster roles that operators hand out: {error}"));
         Self { control_plane, namespaces: AtomicU32::new(0) }
+    }
+
+    /// Installs the definitions in `folder`, such as those of an optional API, and waits until they are served.
+    pub fn install(&self, folder: &Path) {
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").path()).collect();
+        files.sort();
+        let manifests: Vec<String> =
+            files.iter().map(|file| std::fs::read_to_string(file).expect("definition")).collect();
+        define(&self.control_plane.kubectl(), &manifests);
     }
 
     /// An administrator's client for the current runtime.
@@ -136,6 +135,17 @@ impl Plane {
         namespace.metadata.name = Some(name.clone());
         Api::all(client.clone()).create(&PostParams::default(), &namespace).await.expect("namespace");
         name
+    }
+}
+
+fn define(kubectl: &Kubectl, manifests: &[String]) {
+    kubectl.apply(&manifests.join("\n---\n")).unwrap_or_else(|error| panic!("CRDs: {error}"));
+    let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
+    let start = Instant::now();
+    // kubectl gives up at once on a definition that has no conditions yet.
+    while let Err(error) = kubectl.run(&wait) {
+        assert!(start.elapsed() < Duration::from_secs(30), "CRDs: {error}");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -12,6 +12,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+/// Requests of this user are not reviewed: for objects that an older release admitted.
+pub const UNREVIEWED_USER: &str = "unreviewed";
+
 /// Names of what [`register`] made, as the operator's flags want them.
 #[derive(Debug, Clone)]
 pub struct Webhooks {
@@ -58,6 +61,8 @@ pub async fn register(client: &Client, registration: &Registration<'_>) -> Webho
             "clientConfig": {"service": {"name": names.service, "namespace": namespace, "path": path, "port": port}},
             "namespaceSelector": {"matchExpressions": [
                 {"key": "kubernetes.io/metadata.name", "operator": "In", "values": reviewed}]},
+            "matchConditions": [{"name": "reviewed-user",
+                "expression": format!("request.userInfo.username != '{UNREVIEWED_USER}'")}],
             "rules": [{"apiGroups": ["nvidia.com"], "apiVersions": ["v1alpha1"], "operations": operations,
                 "resources": [format!("{kind}s")]}],
         })

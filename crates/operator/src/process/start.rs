@@ -98,7 +98,7 @@ pub(super) async fn start(
         };
         admission::serve(admission, stopping.clone())
     });
-    tasks.spawn(count(metrics.resources.clone(), wiring.caches.clone(), scope.clone()));
+    let counting = count(metrics.resources.clone(), wiring.caches.clone(), scope.clone());
     let sources = Sources { scope, apis };
     let context = Context::new(client, &wiring, flags.render, metrics.reconcile, sources);
     let work = async move {
@@ -110,7 +110,10 @@ pub(super) async fn start(
         }
         caches_filled.set(true);
         info!("caches filled");
-        lead(election, claim, wiring.controllers(context, stopping.clone()), stopping).await
+        tokio::select! {
+            ended = lead(election, claim, wiring.controllers(context, stopping.clone()), stopping) => ended,
+            () = counting => Err(Error::Task("the count of objects".to_owned())),
+        }
     };
     Ok(async move {
         let reviews = async move {
@@ -208,6 +211,7 @@ fn wake_at_changes(
     }
 }
 
+/// One at a time: of two that wait for one cache, kube-rs wakes the later.
 async fn filled(claims: Option<Cache<Lease>>, caches: &Caches) -> Result<(), Error> {
     let filled = async {
         if let Some(claims) = claims {
@@ -218,9 +222,8 @@ async fn filled(claims: Option<Cache<Lease>>, caches: &Caches) -> Result<(), Err
     filled.await.map_err(|_| Error::Task("a watch before its first list".to_owned()))
 }
 
-/// Counts the objects that are this operator's, for ever.
-async fn count(resources: Resources, caches: Caches, scope: Scope) -> Result<(), Error> {
-    filled(None, &caches).await?;
+/// Counts the objects that are this operator's, for ever. The caches must be filled.
+async fn count(resources: Resources, caches: Caches, scope: Scope) {
     let Caches { graphs, components, requests, adapters, models, .. } = caches;
     let sources = vec![
         Source::new("DynamoGraphDeployment", graphs, State::state),
@@ -232,5 +235,4 @@ async fn count(resources: Resources, caches: Caches, scope: Scope) -> Result<(),
     let excluded =
         move |namespace: &str| scope.exclusions().is_some_and(|exclusions| exclusions.contains(namespace));
     resources.run(sources, excluded, Resources::EVERY).await;
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The operator's program against a real kube-apiserver, etcd and controller manager.
 //! One control plane and one operator serve most tests; those that count writes start their own.
 
+mod admission;
 mod graphs;
 mod inputs;
 mod lifecycle;

@@ -1,0 +1,114 @@
+//! Manifests from files, folders and standard input, one document after the other.
+//! Only reading: what a document means is decided elsewhere.
+
+use std::{
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One document and where it stands.
+#[derive(Debug)]
+pub struct Document {
+    /// The file as it was named, `-` for standard input.
+    pub source: String,
+    /// Position among the documents of its source, from 1.
+    pub number: usize,
+    /// The object, or why the text is none.
+    pub object: Result<Value, String>,
+}
+
+/// A source that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {source_name}: {source}")]
+pub struct ReadError {
+    source_name: String,
+    source: io::Error,
+}
+
+/// Every document of `sources`: files, folders (their `.yaml`, `.yml` and `.json` files, sorted, at any depth), `-`.
+///
+/// # Errors
+/// The first source that cannot be read.
+pub fn read(sources: &[PathBuf]) -> Result<Vec<Document>, ReadError> {
+    let mut documents = Vec::new();
+    for source in sources {
+        let failed = |error| ReadError { source_name: source.display().to_string(), source: error };
+        if source.as_os_str() == "-" {
+            let mut text = String::new();
+            io::stdin().lock().read_to_string(&mut text).map_err(failed)?;
+            split("-", &text, &mut documents);
+        } else {
+            for file in files(source).map_err(failed)? {
+                let text = std::fs::read_to_string(&file)
+                    .map_err(|error| ReadError { source_name: file.display().to_string(), source: error })?;
+                split(&file.display().to_string(), &text, &mut documents);
+            }
+        }
+    }
+    Ok(documents)
+}
+
+fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut entries = std::fs::read_dir(path)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()?;
+    entries.sort();
+    let mut found = Vec::new();
+    for entry in entries {
+        let is_manifest = entry
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .is_some_and(|extension| matches!(extension, "yaml" | "yml" | "json"));
+        if entry.is_dir() || is_manifest {
+            found.extend(files(&entry)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Empty documents are left out; after a syntax error nothing more can be read from a text.
+fn split(source: &str, text: &str, documents: &mut Vec<Document>) {
+    let parts = serde_yaml_ng::Deserializer::from_str(text);
+    for (at, part) in parts.enumerate() {
+        let object = Value::deserialize(part).map_err(|error| error.to_string());
+        if object.as_ref().is_ok_and(Value::is_null) {
+            continue;
+        }
+        let broken = object.is_err();
+        documents.push(Document { source: source.to_owned(), number: at + 1, object });
+        if broken {
+            break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn documents(text: &str) -> Vec<Document> {
+        let mut documents = Vec::new();
+        split("-", text, &mut documents);
+        documents
+    }
+
+    #[test]
+    fn every_document_of_a_text_is_read_and_empty_ones_are_left_out() {
+        let read = documents("a: 1\n---\n---\n# nothing\n---\nb: 2\n");
+        let objects: Vec<_> = read.into_iter().map(|document| document.object.unwrap()).collect();
+        assert_eq!(objects, [serde_json::json!({"a": 1}), serde_json::json!({"b": 2})]);
+    }
+
+    #[test]
+    fn a_syntax_error_is_the_last_document() {
+        let read = documents("a: 1\n---\nb: [\n---\nc: 3\n");
+        assert_eq!(read.len(), 2);
+        assert!(read[1].object.is_err());
+    }
+}
