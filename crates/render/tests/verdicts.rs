@@ -101,6 +101,20 @@ fn a_rule_of_the_contract_refuses_a_change_even_if_it_was_broken_before() {
 }
 
 #[test]
+fn what_only_grove_refuses_is_a_warning_while_it_is_not_known_whether_grove_is_there() {
+    let long = graph(&[("/metadata", json!({"name": "g".repeat(40)}))]);
+    let labelled = graph(&[(WORKER, json!({"labels": {"team": "a b"}}))]);
+    let config = OperatorConfig::default();
+    for (dgd, rule) in [(long, Rule::GroveNameLong), (labelled, Rule::LabelValueInvalid)] {
+        let judge = |grove| dgd.on_create(&Policy { grove, ..Policy::stateless(&config) });
+        assert_eq!(rules(&judge(Some(true))), [rule]);
+        let unknown = judge(None);
+        assert_eq!(rules(&unknown), []);
+        assert_eq!(unknown.warnings.iter().map(|warning| warning.rule).collect::<Vec<_>>(), [rule]);
+    }
+}
+
+#[test]
 fn an_object_that_is_being_deleted_may_change_in_any_way() {
     let dying = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
     let old = graph(&[("/metadata", dying.clone())]);

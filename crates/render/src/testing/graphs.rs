@@ -180,7 +180,7 @@ fn pod(mood: Mood) -> BoxedStrategy<Value> {
     let sidecar = variables(mood)
         .prop_map(|env| json!([{"name": "sidecar", "image": "example.com/log:1", "env": env}]))
         .boxed();
-    let all = vec!["models", "scratch", "shared-memory", "cache"];
+    let all = ["models", "scratch", "shared-memory", "cache"];
     // The volumes that mounts name are there in a tame pod.
     let least = if mood == Mood::Tame { 2 } else { 0 };
     let volumes = (0..=all.len())

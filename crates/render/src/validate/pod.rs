@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dynamo_api::v1alpha1::SharedSpec;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, EnvVarSource, PodSpec};
 
-use super::{Rule, Verdict, component::Place, probes, resources, texts};
+use super::{Kind, Rule, Verdict, component::Place, probes, resources, texts};
 use crate::{component::ComponentType, names, parts::volumes};
 
 const PORTS: std::ops::RangeInclusive<i32> = 1..=65535;
@@ -35,12 +35,18 @@ pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, main: Option<&Containe
         }
         check_others(&field, pod, &main.name, &volumes, verdict);
     }
-    let account = pod.service_account_name.as_deref().unwrap_or_default();
-    // A planner always runs under its own account.
-    let is_read = ComponentType::of(spec) != ComponentType::Planner && !account.is_empty();
-    if is_read && !names::is_dns_subdomain(account) {
-        let field = format!("{field}.serviceAccountName");
-        verdict.invalid(Rule::AccountNameInvalid, field, account, texts::SUBDOMAIN);
+    // The planner of a graph always runs under its own account.
+    if place.kind != Kind::Graph || ComponentType::of(spec) != ComponentType::Planner {
+        let named = [
+            ("serviceAccountName", pod.service_account_name.as_deref()),
+            ("serviceAccount", pod.service_account.as_deref()),
+        ];
+        // The deprecated spelling counts where the other one is not given.
+        let named =
+            named.into_iter().find_map(|(key, name)| Some((key, name.filter(|name| !name.is_empty())?)));
+        if let Some((key, name)) = named.filter(|(_, name)| !names::is_dns_subdomain(name)) {
+            verdict.invalid(Rule::AccountNameInvalid, format!("{field}.{key}"), name, texts::SUBDOMAIN);
+        }
     }
     let policy = pod.restart_policy.as_deref().unwrap_or_default();
     if !place.uses_grove && !["", "Always"].contains(&policy) {

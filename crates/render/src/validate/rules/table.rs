@@ -66,7 +66,7 @@ rules! {
         "operator-process 7";
     OriginVersionChanged "origin-version-changed" [Graph] Update Warning Immutable Admission
         "metadata.annotations[nvidia.com/dynamo-operator-origin-version]…says which operator version made the graph",
-        "operator-process weak spot 16";
+        "ours: it should stay as stamped (operator-process weak spot 16)";
     GraphNameInvalid "graph-name-invalid" [Graph] Both Error Invalid Admission
         "metadata.name…becomes a label value",
         "ours: the API server refuses the label of the Dynamo namespace or of the discovery account";
@@ -75,7 +75,7 @@ rules! {
         "ours: the API server refuses the Service";
     ServiceNameTaken "service-name-taken" [Graph] Both Error Invalid Admission
         "is also the derived name of service…names must differ in more than case",
-        "operator-process weak spot 16";
+        "ours: both would be one object (operator-process weak spot 16)";
     GroveNameLong "grove-name-long" [Graph] Both Error Invalid Admission
         "Grove allows 45 characters",
         "ours: Grove refuses the PodCliqueSet (multinode 4.5); a warning while it is not known whether Grove is there";
@@ -141,13 +141,13 @@ rules! {
     EppConfigMapNameMissing "epp-config-map-name-missing" [Graph Component] Both Error Required Admission
         "eppConfig.configMapRef.name is required", "operator-process 7";
     DynamoNamespaceMissing "dynamo-namespace-missing" [Component] Both Error Required Admission
-        "spec.dynamoNamespace is required in a component deployment", "api 4";
+        "spec.dynamoNamespace is required in a component deployment", "ours: the Service would select nothing (api 4)";
     BackendMismatch "backend-mismatch" [Graph Component] Both Error Invalid Admission
-        "backend framework mismatch", "workload 6.7";
+        "backend framework mismatch", "ours: nothing can be made (workload 6.7)";
     BackendAmbiguous "backend-ambiguous" [Graph Component] Both Error Invalid Admission
-        "runs several backends", "workload 6.7";
+        "runs several backends", "ours: nothing can be made (workload 6.7)";
     CachePointMissing "cache-point-missing" [Graph Component] Both Error Required Admission
-        "mountPoint is required: only the vllm backend has a default place", "api 5";
+        "mountPoint is required: only the vllm backend has a default place", "ours: nothing can be made (api 5)";
 
     // Services of graphs and component deployments: what the API server or the kubelet would refuse later.
     ImageMissing "image-missing" [Graph Component] Both Error Required Admission
