@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools cluster cluster-down images demo lint test-unit test-api test-chart test-node test
+.PHONY: help tools cluster cluster-down images demo lint test-unit test-api test-chart test-node test bench
 
 DEVKIT := cargo run --quiet --package dynamo-devkit --
 CACHE := $(or $(DYNAMO_CACHE_DIR),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/dynamo-platform),$(HOME)/.cache/dynamo-platform)
@@ -46,8 +46,8 @@ test-api: ## tests on a real API server
 	@$(DEVKIT) tools kubernetes etcd >/dev/null
 	cargo test --workspace --test 'api' --test 'api_*'
 
-test-chart: ## tests of the Helm charts
-	@$(DEVKIT) tools helm >/dev/null
+test-chart: ## tests of the Helm charts, some on a real API server
+	@$(DEVKIT) tools helm kubernetes etcd >/dev/null
 	cargo test --workspace --test charts
 
 test-node: ## tests with real pods on the cluster of this machine (root)
@@ -59,6 +59,9 @@ test-node: ## tests with real pods on the cluster of this machine (root)
 	unset KUBECONFIG; \
 	trap '$(DEVKIT) cluster down' EXIT; \
 	cargo test --workspace --test 'node_*' -- --include-ignored --test-threads=1
+
+bench: ## figures of speed, each beside a baseline of the same run
+	cargo bench --package dynamo-operator --bench admission
 
 # Each layer announces itself; the last line sums up what the layers said, whether or not all of them ran.
 test: ## everything that must hold, fastest layer first

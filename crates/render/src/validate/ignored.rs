@@ -1,9 +1,7 @@
-//! Fields that the schema accepts and this version does not act on (`docs/design/deviations.md`, N-002 and N-004).
+//! Fields that the schema accepts and this version does not act on (`docs/design/deviations.md`, N-004).
 //! A user must hear of them: a field that silently does nothing is worse than one that is refused.
 
 use dynamo_api::v1alpha1::{DynamoGraphDeployment, SharedSpec};
-
-use crate::component::ComponentType;
 
 /// Paths of what a graph asks for in vain, in the order of the fields.
 #[must_use]
@@ -22,13 +20,11 @@ pub fn ignored(dgd: &DynamoGraphDeployment) -> Vec<String> {
 }
 
 fn of_service(spec: &SharedSpec) -> Vec<&'static str> {
-    let account_missing = matches!(ComponentType::of(spec), ComponentType::Planner | ComponentType::Epp);
     [
         ("ingress", spec.ingress.as_ref().is_some_and(|ingress| ingress.enabled)),
         ("scalingAdapter", spec.scaling_adapter.as_ref().is_some_and(|adapter| adapter.enabled)),
         ("checkpoint", spec.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.enabled)),
         ("eppConfig", spec.epp_config.is_some()),
-        ("componentType (its ServiceAccount is not made)", account_missing),
     ]
     .into_iter()
     .filter_map(|(field, asked)| asked.then_some(field))
@@ -59,7 +55,6 @@ mod tests {
                 "spec.pvcs[].create",
                 "spec.restart",
                 "spec.services[Frontend].ingress",
-                "spec.services[Planner].componentType (its ServiceAccount is not made)",
             ]
         );
     }
