@@ -51,8 +51,8 @@ async fn ten_thousand_random_graphs_get_one_verdict_from_webhook_controller_and_
             Ok(_) => Vec::new(),
             Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
         };
-        assert_eq!(by_webhook, by_controller, "{graph}");
-        assert_eq!(by_webhook, by_command_line, "{graph}");
+        assert_eq!(by_command_line, by_controller, "{graph}");
+        assert_eq!(beginning(&by_webhook), beginning(&by_controller.join("\n")), "{graph}");
         refused += usize::from(!by_webhook.is_empty());
     }
     assert!(refused > GRAPHS / 10 && refused < GRAPHS * 9 / 10, "{refused} of {GRAPHS} refused");
@@ -114,7 +114,13 @@ fn admission(apis: OptionalApis) -> Router {
     router(knowledge, WebhookMetrics::default(), Limits::default())
 }
 
-async fn review(webhook: &Router, graph: &Value) -> Vec<String> {
+/// What surely stands in an answer, which is cut when it is very long.
+fn beginning(errors: &str) -> String {
+    errors.chars().take(4_000).collect()
+}
+
+/// The errors, joined by line ends as the contract says; a name may hold one, too.
+async fn review(webhook: &Router, graph: &Value) -> String {
     let resource = json!({"group": "nvidia.com", "version": "v1alpha1", "resource": "dynamographdeployments"});
     let kind = json!({"group": "nvidia.com", "version": "v1alpha1", "kind": "DynamoGraphDeployment"});
     let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
@@ -131,9 +137,8 @@ async fn review(webhook: &Router, graph: &Value) -> Vec<String> {
     let answer: Value = serde_json::from_slice(&body).unwrap();
     let response = &answer["response"];
     if response["allowed"] == true {
-        return Vec::new();
+        return String::new();
     }
     let message = response["status"]["message"].as_str().unwrap();
-    let errors = message.strip_prefix(PREFIX).unwrap_or_else(|| panic!("{graph}: {message}"));
-    errors.lines().map(ToOwned::to_owned).collect()
+    message.strip_prefix(PREFIX).unwrap_or_else(|| panic!("{graph}: {message}")).to_owned()
 }
