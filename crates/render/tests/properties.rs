@@ -61,7 +61,8 @@ proptest! {
             prop_assert_eq!(&dgd.on_create(&policy), &verdict, "judged twice");
             let of_controller = validate::graph(&dgd, &policy).err().unwrap_or_default();
             prop_assert_eq!(&of_controller, &verdict.errors, "controller and webhook");
-            prop_assert_eq!(verdict.denial().is_some(), !verdict.errors.0.is_empty());
+            let lines = verdict.denial().map_or(0, |denial| denial.lines().count());
+            prop_assert_eq!(lines, verdict.errors.0.len(), "one line for each broken rule");
             // What the reference let in can be edited: rules of ours are warnings as long as nothing else is broken.
             let requester = Requester::default();
             let after = dgd.on_update(&dgd, &requester, &policy);

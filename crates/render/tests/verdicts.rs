@@ -73,6 +73,17 @@ fn a_denial_names_every_broken_rule_in_the_order_of_the_fields_and_keeps_the_war
 }
 
 #[test]
+fn a_key_with_a_line_break_cannot_write_a_line_of_its_own() {
+    let forged =
+        json!({"a\nspec.services must have": {"autoscaling": {}, "extraPodSpec": {"mainContainer": {}}}});
+    let verdict = create(&graph(&[("/spec/services", forged)]));
+    let denial = verdict.denial().unwrap();
+    assert_eq!(denial.lines().count(), verdict.errors.0.len(), "{denial}");
+    assert!(denial.contains(r"spec.services[a\nspec.services must have].extraPodSpec"), "{denial}");
+    assert!(verdict.warnings.iter().all(|warning| !warning.text.contains(char::is_control)));
+}
+
+#[test]
 fn an_object_that_broke_a_rule_of_ours_before_can_be_edited_and_is_warned() {
     let odd = json!({"annotations": {"nvidia.com/dynamo-discovery-backend": "nats"}});
     let old = graph(&[(WORKER, odd.clone())]);

@@ -47,10 +47,12 @@ impl Verdict {
 
     /// A warning beside an error of the same rule, or one of a rule that is an error only sometimes.
     pub(super) fn warn(&mut self, rule: Rule, text: String) {
-        self.warnings.push(Warning { rule, text });
+        self.warnings.push(Warning { rule, text: on_one_line(text) });
     }
 
-    fn add(&mut self, error: FieldError) {
+    fn add(&mut self, mut error: FieldError) {
+        error.field = on_one_line(error.field);
+        error.text = on_one_line(error.text);
         match error.rule.spec().level {
             Level::Error => self.errors.0.push(error),
             Level::Warning => self.warn(error.rule, error.text),
@@ -61,4 +63,19 @@ impl Verdict {
     pub(super) fn into_result<T>(self, value: T) -> Result<T, FieldErrors> {
         if self.errors.0.is_empty() { Ok(value) } else { Err(self.errors) }
     }
+}
+
+/// Keys of a manifest are part of paths, and may hold anything: a line break in one must not look like a message of its
+/// own, nor reach the header of a warning.
+fn on_one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars()
+        .flat_map(|c| {
+            let (escaped, kept) =
+                if c.is_control() { (Some(c.escape_default()), None) } else { (None, Some(c)) };
+            escaped.into_iter().flatten().chain(kept)
+        })
+        .collect()
 }
