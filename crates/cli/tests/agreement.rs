@@ -121,7 +121,8 @@ fn beginning(errors: &str) -> String {
 
 /// The errors, joined by line ends as the contract says; a name may hold one, too.
 async fn review(webhook: &Router, graph: &Value) -> String {
-    let resource = json!({"group": "nvidia.com", "version": "v1alpha1", "resource": "dynamographdeployments"});
+    let resource =
+        json!({"group": "nvidia.com", "version": "v1alpha1", "resource": "dynamographdeployments"});
     let kind = json!({"group": "nvidia.com", "version": "v1alpha1", "kind": "DynamoGraphDeployment"});
     let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "u", "kind": kind, "resource": resource, "operation": "CREATE",

@@ -247,8 +247,7 @@ impl Wiring {
         let graphs = run(
             graph::CONTROLLER,
             self.caches.graphs.roster(),
-            self.graphs,
-            stop.clone(),
+            take_until(self.graphs, stop.clone()),
             ctx.clone(),
             |entry, ctx| graph::reconcile(entry, ctx).boxed(),
             graph::error_policy,
@@ -257,8 +256,7 @@ impl Wiring {
         let components = run(
             component::CONTROLLER,
             self.caches.components.roster(),
-            self.components,
-            stop,
+            take_until(self.components, stop),
             ctx,
             |entry, ctx| component::reconcile(entry, ctx).boxed(),
             component::error_policy,
@@ -372,11 +370,20 @@ fn same_but_for_status<K: Object>(now: &K, before: &K) -> bool {
         && a.owner_references == b.owner_references
 }
 
+fn take_until<K: Object>(
+    queue: Queue<K>,
+    mut stop: watch::Receiver<bool>,
+) -> impl Stream<Item = ObjectRef<Roster<K>>> {
+    queue.take_until(async move {
+        // An error means that the process is going away, which is a stop, too.
+        let _ = stop.wait_for(|stop| *stop).await;
+    })
+}
+
 async fn run<K, E>(
     name: &'static str,
     roster: Store<Roster<K>>,
-    queue: Queue<K>,
-    mut stop: watch::Receiver<bool>,
+    queue: impl Stream<Item = ObjectRef<Roster<K>>>,
     ctx: Arc<Context>,
     reconcile: impl Fn(Arc<Roster<K>>, Arc<Context>) -> BoxFuture<'static, Result<Action, E>>,
     policy: impl Fn(Arc<Roster<K>>, &E, Arc<Context>) -> Action,
@@ -385,11 +392,7 @@ async fn run<K, E>(
     K: Object,
     E: std::error::Error + Send + 'static,
 {
-    let stopped = async move {
-        // An error means that the process is going away, which is a stop, too.
-        let _ = stop.wait_for(|stop| *stop).await;
-    };
-    let queue = queue.map(Ok::<_, std::convert::Infallible>).take_until(stopped);
+    let queue = queue.map(Ok::<_, std::convert::Infallible>);
     let config = Config::default().concurrency(concurrency);
     // Asked at each start, since what waits in the queue may have become somebody else's.
     let queued = ctx.metrics.queue(name);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dynamo_api::v1alpha1::State;
 use dynamo_kubekit::{cache::Cache, client};
+use dynamo_render::OperatorConfig;
 use futures::{FutureExt, future::LocalBoxFuture};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Client, Config};
@@ -46,7 +47,19 @@ pub(super) async fn start(
 ) -> Result<LocalBoxFuture<'static, Result<(), Error>>, Error> {
     let config = cluster::load(flags.kubeconfig.as_deref()).await?;
     let restricted = flags.restricted_namespace.clone();
-    info!(version = %flags.version, namespace = restricted.as_deref().unwrap_or("all"), "starting");
+    let OperatorConfig {
+        nats_address,
+        etcd_address,
+        model_express_url,
+        prometheus_endpoint,
+        discovery_backend,
+        ..
+    } = &flags.render;
+    info!(
+        version = %flags.version, namespace = restricted.as_deref().unwrap_or("all"),
+        nats = nats_address, etcd = etcd_address, model_express = model_express_url,
+        prometheus = prometheus_endpoint, discovery = discovery_backend.as_str(), "starting"
+    );
     if let Some(given) = &flags.version_refused {
         warn!(given, used = %flags.version, "--operator-version is no version");
     }

@@ -26,7 +26,13 @@ use crate::PROGRAM;
 const HELD: &str = "held-by-the-test";
 
 /// An operator that reviews the objects of `namespaces` and reconciles nothing. Every other flag comes from `args`.
-async fn reviewer(plane: &Plane, client: &Client, prefix: &str, namespaces: &[&str], args: &[&str]) -> Reviewer {
+async fn reviewer(
+    plane: &Plane,
+    client: &Client,
+    prefix: &str,
+    namespaces: &[&str],
+    args: &[&str],
+) -> Reviewer {
     hold_the_lease(client).await;
     let [port] = free_ports::<1>().unwrap();
     let reviewed: Vec<String> = namespaces.iter().map(ToString::to_string).collect();
@@ -35,8 +41,7 @@ async fn reviewer(plane: &Plane, client: &Client, prefix: &str, namespaces: &[&s
     let flags = webhooks::flags(&names, port);
     let lease = format!("--leader-election-id={HELD}");
     let fixed = ["--leader-elect", &lease, "--leader-election-namespace=default"];
-    let all: Vec<&str> =
-        flags.iter().map(String::as_str).chain(fixed).chain(args.iter().copied()).collect();
+    let all: Vec<&str> = flags.iter().map(String::as_str).chain(fixed).chain(args.iter().copied()).collect();
     Reviewer { operator: Operator::start(PROGRAM, plane, &all), names }
 }
 

@@ -51,11 +51,7 @@ mod tests {
         let graph = serde_json::from_value(graph).unwrap();
         assert_eq!(
             ignored(&graph),
-            [
-                "spec.pvcs[].create",
-                "spec.restart",
-                "spec.services[Frontend].ingress",
-            ]
+            ["spec.pvcs[].create", "spec.restart", "spec.services[Frontend].ingress",]
         );
     }
 }

@@ -99,7 +99,8 @@ async fn a_terminating_object_can_always_be_let_go() {
     let mut graph = broken("g");
     graph["metadata"]["finalizers"] = json!(["example.com/hold"]);
     assert!(asked.by(Some(UNREVIEWED_USER)).create(&graph).await.is_accepted());
-    let label = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"services": {"Worker": {"replicas": 9}}}});
+    let label =
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"services": {"Worker": {"replicas": 9}}}});
     assert!(asked.delete(&graph).await.is_accepted());
     let changed = asked.merge(&graph, None, &label).await;
     assert!(changed.is_accepted(), "{changed:?}");
@@ -123,7 +124,12 @@ async fn an_object_as_large_as_etcd_takes_is_made_changed_and_let_go() {
     assert!(changed.is_accepted(), "{} {}", changed.code, changed.message());
     let fault = json!({"spec": {"services": {"Worker": {"resources": {"limits": {"cpu": "a lot"}}}}}});
     let refused = asked.merge(&graph, None, &fault).await;
-    assert!(refused.code == 403 && refused.message().contains(FAULT), "{} {}", refused.code, refused.message());
+    assert!(
+        refused.code == 403 && refused.message().contains(FAULT),
+        "{} {}",
+        refused.code,
+        refused.message()
+    );
     assert!(asked.delete(&graph).await.is_accepted());
     let released = asked.merge(&graph, None, &json!({"metadata": {"finalizers": null}})).await;
     assert!(released.is_accepted(), "{} {}", released.code, released.message());
@@ -158,7 +164,8 @@ async fn the_origin_version_is_stamped_once_and_never_over_another_one() {
     let made = asked.create(&aggregated("fresh")).await;
     assert_eq!(origin(&made), "0.9.7", "{made:?}");
     let mut older = aggregated("older");
-    older["metadata"]["annotations"] = json!({"nvidia.com/dynamo-operator-origin-version": "0.8.1", "other": "x"});
+    older["metadata"]["annotations"] =
+        json!({"nvidia.com/dynamo-operator-origin-version": "0.8.1", "other": "x"});
     let made = asked.create(&older).await;
     assert_eq!(origin(&made), "0.8.1", "{made:?}");
     // An object of a release that did not stamp stays without: it was not admitted by us.

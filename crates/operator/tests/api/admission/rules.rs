@@ -28,7 +28,9 @@ struct Judged {
 
 #[tokio::test]
 async fn every_rule_accepts_and_refuses_its_cases_through_a_real_api_server_and_webhook() {
-    let Some(shared) = shared::folder("the rules about other projects' APIs, as users meet them") else { return };
+    let Some(shared) = shared::folder("the rules about other projects' APIs, as users meet them") else {
+        return;
+    };
     let plane = Plane::start();
     let client = plane.client().await;
     make_namespace(&client, NAMESPACE).await;
