@@ -3,7 +3,10 @@
 
 pub mod conditions;
 pub mod crds;
+mod decode;
 pub mod field_reference;
 pub mod labels;
 pub mod schema;
 pub mod v1alpha1;
+
+pub use decode::{DecodeError, decode};

@@ -4,8 +4,9 @@
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::ValueEnum;
-use dynamo_api::v1alpha1::{
-    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest, DynamoModel,
+use dynamo_api::{
+    DecodeError,
+    v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest, DynamoModel},
 };
 use dynamo_render::{
     OperatorConfig,
@@ -112,10 +113,10 @@ fn judge(document: Document, namespace: &str, policy: &Policy<'_>) -> Option<Ans
         metadata.entry("namespace").or_insert_with(|| namespace.into());
     }
     let verdict = match kind.as_str() {
-        "DynamoGraphDeployment" => verdict::<DynamoGraphDeployment>(object, policy),
-        "DynamoComponentDeployment" => verdict::<DynamoComponentDeployment>(object, policy),
-        "DynamoModel" => verdict::<DynamoModel>(object, policy),
-        "DynamoGraphDeploymentRequest" => verdict::<DynamoGraphDeploymentRequest>(object, policy),
+        "DynamoGraphDeployment" => verdict::<DynamoGraphDeployment>(&object, policy),
+        "DynamoComponentDeployment" => verdict::<DynamoComponentDeployment>(&object, policy),
+        "DynamoModel" => verdict::<DynamoModel>(&object, policy),
+        "DynamoGraphDeploymentRequest" => verdict::<DynamoGraphDeploymentRequest>(&object, policy),
         _ => return None,
     };
     let (errors, warnings) = match verdict {
@@ -123,16 +124,16 @@ fn judge(document: Document, namespace: &str, policy: &Policy<'_>) -> Option<Ans
             errors.0.iter().map(ToString::to_string).collect(),
             warnings.into_iter().map(|warning| warning.text).collect(),
         ),
-        Err(error) => (vec![format!("does not fit its kind: {error}")], Vec::new()),
+        Err(error) => (vec![error.to_string()], Vec::new()),
     };
     Some(Answer { source, document: number, kind, name, accepted: errors.is_empty(), errors, warnings })
 }
 
 fn verdict<K: Judged + DeserializeOwned>(
-    object: Value,
+    object: &Value,
     policy: &Policy<'_>,
-) -> Result<Verdict, serde_json::Error> {
-    serde_json::from_value::<K>(object).map(|object| object.on_create(policy))
+) -> Result<Verdict, DecodeError> {
+    dynamo_api::decode::<K>(object).map(|object| object.on_create(policy))
 }
 
 fn write_answer(answer: &Answer, output: Output, out: &mut impl Write) -> std::io::Result<()> {

@@ -30,13 +30,9 @@ use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use tokio::sync::watch;
 use tracing::warn;
 
-use crate::{
-    accounts::Grants, mpi::Keys, optional_apis::OptionalApis, registry::RegistrySecret, scope::Scope,
-    wiring::Wiring,
-};
+use crate::{accounts::Grants, mpi::Keys, registry::RegistrySecret, scope::Scope, wiring::Wiring};
 
 /// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
 pub const FIELD_MANAGER: &str = "dynamo-operator";
@@ -62,13 +58,6 @@ pub struct Caches {
     pub models: Cache<DynamoModel>,
 }
 
-/// What is known beside the objects.
-#[derive(Debug, Clone)]
-pub struct Sources {
-    pub scope: Scope,
-    pub apis: watch::Receiver<OptionalApis>,
-}
-
 /// Failures in a row by namespace and name; the watch forgets them at the end of an object.
 pub type FailureCounts = Arc<Failures<(String, String)>>;
 
@@ -80,7 +69,6 @@ pub struct Context {
     pub config: OperatorConfig,
     pub metrics: ReconcileMetrics,
     pub scope: Scope,
-    pub apis: watch::Receiver<OptionalApis>,
     pub graph_failures: FailureCounts,
     pub component_failures: FailureCounts,
     recorder: Recorder,
@@ -100,9 +88,8 @@ impl Context {
         wiring: &Wiring,
         config: OperatorConfig,
         metrics: ReconcileMetrics,
-        sources: Sources,
+        scope: Scope,
     ) -> Self {
-        let Sources { scope, apis } = sources;
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         Self {
             applier: Applier::new(client.clone(), FIELD_MANAGER, metrics.clone()),
@@ -112,16 +99,15 @@ impl Context {
             config,
             metrics,
             scope,
-            apis,
             graph_failures: Arc::clone(&wiring.graph_failures),
             component_failures: Arc::clone(&wiring.component_failures),
         }
     }
 
-    /// What validation may ask of this operator and its cluster, as admission does.
+    /// What validation may ask here: not the cluster's APIs, since one that comes or goes must not fail a graph that
+    /// runs (`operator-process.md` section 8).
     pub fn policy(&self) -> Policy<'_> {
-        let restricted = self.scope.exclusions().is_none();
-        self.apis.borrow().policy(&self.config, restricted)
+        Policy { restricted: self.scope.exclusions().is_none(), ..Policy::stateless(&self.config) }
     }
 
     /// Publishes a warning about `object`. An event that cannot be written is logged, never an error.

@@ -230,8 +230,8 @@ pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics)
 }
 
 impl Wiring {
-    /// Wakes every object of a namespace, or of all.
-    pub fn waker(&self) -> impl Fn(Option<&str>) + Send + use<> {
+    /// Wakes every object of a namespace.
+    pub fn waker(&self) -> impl Fn(&str) + Send + use<> {
         let graphs = (self.caches.graphs.clone(), self.graph_trigger.clone());
         let components = (self.caches.components.clone(), self.component_trigger.clone());
         move |namespace| {
@@ -323,9 +323,9 @@ fn wake_itself<K: Object>(feed: &mut Feed<K>, trigger: &Trigger<K>) {
     });
 }
 
-fn wake_all<K: Object>(cache: &Cache<K>, trigger: &Trigger<K>, namespace: Option<&str>) {
+fn wake_all<K: Object>(cache: &Cache<K>, trigger: &Trigger<K>, namespace: &str) {
     for object in cache.all() {
-        if namespace.is_none() || object.meta().namespace.as_deref() == namespace {
+        if object.meta().namespace.as_deref() == Some(namespace) {
             trigger.send(reference(&*object));
         }
     }

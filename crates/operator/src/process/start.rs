@@ -21,10 +21,10 @@ use super::{
 };
 use crate::{
     certs::CertificateMetrics,
-    context::{Caches, Context, Sources},
+    context::{Caches, Context},
     flags::Flags,
     metrics::{Metrics, Resources, Source},
-    optional_apis::{self, OptionalApis, Probe},
+    optional_apis::{self, Probe},
     scope::{self, Claim, Exclusions, Scope},
     self_signed,
     server::{self, Readiness},
@@ -97,7 +97,6 @@ pub(super) async fn start(
         tasks.spawn(feed.map(Ok));
     }
     let claims = watch_claims(&scope, &wiring, tasks);
-    tasks.spawn(wake_at_changes(apis.clone(), &wiring).map(Ok));
 
     let reviews = flags.webhooks.clone().zip(certificate).map(|(webhooks, certificate)| {
         let admission = Admission {
@@ -112,8 +111,7 @@ pub(super) async fn start(
         admission::serve(admission, stopping.clone())
     });
     let counting = count(metrics.resources.clone(), wiring.caches.clone(), scope.clone());
-    let sources = Sources { scope, apis };
-    let context = Context::new(client, &wiring, flags.render, metrics.reconcile, sources);
+    let context = Context::new(client, &wiring, flags.render, metrics.reconcile, scope);
     let work = async move {
         let context = Arc::new(context);
         let mut stopped = stopping.clone();
@@ -205,23 +203,10 @@ fn watch_claims(scope: &Scope, wiring: &Wiring, tasks: &mut Tasks) -> Option<Cac
     let exclusions = scope.exclusions()?;
     let (feed, cache) = exclusions.feed();
     let wake = wiring.waker();
-    let expiry = exclusions.clone().run(move |namespace| wake(Some(namespace)));
+    let expiry = exclusions.clone().run(wake);
     tasks.spawn(feed.map(Ok));
     tasks.spawn(expiry.map(Ok));
     Some(cache)
-}
-
-/// An API that comes or goes changes verdicts: everything is looked at again.
-fn wake_at_changes(
-    mut apis: watch::Receiver<OptionalApis>,
-    wiring: &Wiring,
-) -> impl Future<Output = ()> + Send + use<> {
-    let wake = wiring.waker();
-    async move {
-        while apis.changed().await.is_ok() {
-            wake(None);
-        }
-    }
 }
 
 /// One at a time: of two that wait for one cache, kube-rs wakes the later.

@@ -1,12 +1,13 @@
 //! From a question to a verdict: which objects are decoded, which rules are asked, how the verdict reads.
 //! Holds no rule of its own about fields; those are in `dynamo_render::validate`.
 
-use dynamo_api::v1alpha1::{
-    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest, DynamoModel,
+use dynamo_api::{
+    DecodeError,
+    v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest, DynamoModel},
 };
 use dynamo_render::validate::{Judged, Policy, Requester, Verdict};
 use serde::{Deserialize, de::DeserializeOwned, de::IgnoredAny};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use tracing::warn;
 
 use super::{
@@ -110,11 +111,11 @@ struct Metadata {
 /// The path of the first field that cannot be read, and why.
 pub(super) fn decode<T: DeserializeOwned>(what: &str, object: Option<&RawValue>) -> Result<T, String> {
     let object = object.ok_or_else(|| format!("{what} is required in a review of this operation"))?;
-    let mut reader = serde_json::Deserializer::from_str(object.get());
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { String::new() } else { format!(".{path}") };
-        format!("{what}{path} cannot be read: {}", error.inner())
+    let object: Value =
+        serde_json::from_str(object.get()).map_err(|error| format!("{what} cannot be read: {error}"))?;
+    dynamo_api::decode(&object).map_err(|DecodeError { path, source }| {
+        let dot = if path.is_empty() { "" } else { "." };
+        format!("{what}{dot}{path} cannot be read: {source}")
     })
 }
 
