@@ -54,14 +54,20 @@ fn certificate_attempts(suffix: &str) -> Vec<Attempt> {
         |name: &str| format!("get validatingwebhookconfigurations --field-selector=metadata.name={name}");
     vec![
         attempt(true, "makes the certificate", "create -f -", &secret(NAMESPACE, "webhook-server-cert")),
-        attempt(true, "renews it", "replace -f -", &secret(NAMESPACE, "webhook-server-cert")),
+        attempt(
+            true,
+            "renews it",
+            "patch secret webhook-server-cert -n dynamo-system --type=merge -p {}",
+            "",
+        ),
+        attempt(false, "replaces it", "replace -f -", &secret(NAMESPACE, "webhook-server-cert")),
         attempt(
             true,
             "watches it",
             "get secrets -n dynamo-system --field-selector=metadata.name=webhook-server-cert",
             "",
         ),
-        attempt(false, "renews another Secret", "replace -f -", &secret(NAMESPACE, "other")),
+        attempt(false, "renews another Secret", "patch secret other -n dynamo-system --type=merge -p {}", ""),
         attempt(true, "watches its configuration", &named(&format!("FULLNAME-validating{suffix}")), ""),
         attempt(false, "watches all configurations", "get validatingwebhookconfigurations", ""),
         attempt(true, "annotates its configuration", &format!("patch {validating} --type=merge -p {{}}"), ""),
@@ -127,10 +133,22 @@ fn a_cluster_wide_operator_can_do_its_work_and_no_more() {
             attempt(false, "deletes a Secret", "delete secret other -n tenant", ""),
             attempt(true, "hands out the planner's role", &bind("FULLNAME-planner"), ""),
             attempt(true, "hands out the endpoint picker's role", &bind("FULLNAME-epp"), ""),
-            attempt(true, "hands out the profiling role", &bind("FULLNAME-dgdr-profiling"), ""),
+            attempt(
+                false,
+                "hands out the profiling role, which nothing needs yet",
+                &bind("FULLNAME-dgdr-profiling"),
+                "",
+            ),
             attempt(false, "hands out everything", &bind("cluster-admin"), ""),
             attempt(true, "reads a role that it hands out", "get clusterrole FULLNAME-planner", ""),
             attempt(false, "reads other cluster roles", "get clusterrole cluster-admin", ""),
+            attempt(false, "reads checkpoints", "get --raw /apis/nvidia.com/v1alpha1/dynamocheckpoints", ""),
+            attempt(
+                false,
+                "replaces a Deployment",
+                "replace --raw /apis/apps/v1/namespaces/tenant/deployments/a -f -",
+                "{}",
+            ),
         ],
     );
 }
@@ -149,9 +167,10 @@ fn a_restricted_operator_can_do_its_work_in_its_namespace_and_no_more() {
         |args, input| installed.account(args, input),
         &[
             attempt(true, "claims its namespace", "create -f -", &marker),
+            attempt(true, "renews the claim", "replace -f -", &marker),
             attempt(
-                true,
-                "renews the claim",
+                false,
+                "patches the claim, which would not be bound to the version that was seen",
                 "patch lease dynamo-operator-namespace-scope -n tenant --type=merge -p {}",
                 "",
             ),

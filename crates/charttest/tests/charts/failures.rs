@@ -42,6 +42,30 @@ fn an_election_in_the_release_namespace_is_refused_unless_restricted() {
     assert_eq!(helm.operator(&restricted).flag("leader-election-namespace").as_deref(), Some(NAMESPACE));
 }
 
+/// The operator would refuse them at its start (operator-process.md section 2).
+#[test]
+fn times_of_the_claim_below_a_second_or_in_the_wrong_order_are_refused() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let lease = |duration: &str, interval: &str| {
+        let lease = json!({"duration": duration, "renewInterval": interval});
+        json!({"namespaceRestriction": {"enabled": true, "lease": lease}})
+    };
+    for (duration, interval, words) in [
+        ("500ms", "100ms", ["lease.", "at least 1s"]),
+        ("30s", "999ms", ["lease.renewInterval", "at least 1s"]),
+        ("", "30s", ["lease.renewInterval", "must be shorter"]),
+        ("10s", "", ["lease.renewInterval", "must be shorter"]),
+        ("1m", "1h", ["lease.renewInterval", "must be shorter"]),
+        ("2.5s", "2s", ["lease.duration", "whole seconds"]),
+    ] {
+        refused(&helm, &lease(duration, interval), &words);
+    }
+    for (duration, interval) in [("1m500ms", "1000ms"), ("1.5h", "1h29m59s"), ("", "")] {
+        let objects = helm.operator(&lease(duration, interval));
+        assert_eq!(objects.flag("namespace-scope-lease-duration").unwrap_or_default(), duration);
+    }
+}
+
 #[test]
 fn the_order_of_checks_is_that_of_the_contract() {
     let helm = or_skip!(Helm::find(), "helm");

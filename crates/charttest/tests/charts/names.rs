@@ -77,19 +77,33 @@ fn a_restricted_install_without_webhooks_makes_nothing_cluster_scoped() {
 }
 
 #[test]
-fn the_deployment_and_the_accounts_land_in_the_release_namespace_by_naming_none() {
+fn the_deployment_and_its_account_land_in_the_release_namespace_by_naming_none() {
     let helm = or_skip!(Helm::find(), "helm");
     for values in [json!({}), json!({"namespaceRestriction": {"enabled": true, "targetNamespace": "tenant"}})]
     {
         let objects = helm.operator(&values);
-        for (kind, suffix) in [
-            ("Deployment", "controller-manager"),
-            ("ServiceAccount", "controller-manager"),
-            ("ServiceAccount", "component"),
-        ] {
+        for (kind, suffix) in [("Deployment", "controller-manager"), ("ServiceAccount", "controller-manager")]
+        {
             let object = objects.get(kind, &format!("{FULLNAME}-{suffix}"));
             assert!(object["metadata"].get("namespace").is_none(), "{kind} {suffix} with {values}");
         }
+    }
+}
+
+/// The operator looks for it in the namespace of the pods.
+#[test]
+fn the_account_of_pods_that_name_none_is_where_a_restricted_operator_makes_pods() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for (restriction, namespace) in [
+        (json!({"enabled": true, "targetNamespace": "tenant"}), json!("tenant")),
+        (json!({"enabled": true, "targetNamespace": NAMESPACE}), json!(null)),
+        (json!({"enabled": true}), json!(null)),
+        (json!({"enabled": false, "targetNamespace": "tenant"}), json!(null)),
+    ] {
+        let objects = helm.operator(&json!({ "namespaceRestriction": restriction }));
+        let account = objects.get("ServiceAccount", &format!("{FULLNAME}-component"));
+        assert_eq!(account["metadata"]["namespace"], namespace, "{restriction}");
+        assert_eq!(account["metadata"]["labels"]["nvidia.com/dynamo-component-pod"], "true");
     }
 }
 

@@ -187,9 +187,11 @@ fn compare_object(set: &Set, object: &Value, ours: &Objects, jobs: bool) {
         "{}: {name}",
         set.name
     );
-    // Accounts of planner, EPP and profiling follow the served namespace here; there they stay with the release.
+    // Accounts of components, planner, EPP and profiling follow the served namespace here; there they stay with the
+    // release.
     let moved = set.name.starts_with("restricted-target")
-        && ["planner", "epp", "dgdr-profiling"].iter().any(|part| name.starts_with(part));
+        && (["planner", "epp", "dgdr-profiling"].iter().any(|part| name.starts_with(part))
+            || name.ends_with("-component"));
     if !moved {
         assert_eq!(object["metadata"]["namespace"], same["namespace"], "{}: {name}", set.name);
         assert_eq!(object["subjects"], same["subjects"], "{}: {name}", set.name);

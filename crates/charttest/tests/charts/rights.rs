@@ -15,6 +15,10 @@ fn restricted() -> Value {
     json!({"namespaceRestriction": {"enabled": true}})
 }
 
+fn elsewhere() -> Value {
+    json!({"namespaceRestriction": {"enabled": true, "targetNamespace": "tenant"}})
+}
+
 /// Whether unnamed objects of `group`/`resource` may be touched with `verb`.
 fn allows(rules: &[Value], group: &str, resource: &str, verb: &str) -> bool {
     rules.iter().any(|rule| {
@@ -49,19 +53,18 @@ fn both_scopes_can_do_the_operators_work() {
     ];
     for rules in scopes {
         for (group, resource, verbs) in [
-            ("nvidia.com", "dynamographdeployments", "get list watch patch update"),
-            ("nvidia.com", "dynamographdeployments/status", "get patch update"),
+            ("nvidia.com", "dynamographdeployments", "get list watch patch"),
+            ("nvidia.com", "dynamographdeployments/status", "patch"),
             ("nvidia.com", "dynamographdeployments/finalizers", "update"),
-            ("nvidia.com", "dynamocomponentdeployments", "get list watch create patch update delete"),
-            ("nvidia.com", "dynamocomponentdeployments/status", "get patch update"),
+            ("nvidia.com", "dynamocomponentdeployments", "get list watch create patch delete"),
+            ("nvidia.com", "dynamocomponentdeployments/status", "patch"),
             ("nvidia.com", "dynamocomponentdeployments/finalizers", "update"),
-            ("apps", "deployments", "get list watch create patch update delete"),
-            ("", "services", "get list watch create patch update delete"),
-            ("", "serviceaccounts", "get list watch create patch update delete"),
-            ("rbac.authorization.k8s.io", "roles", "get list watch create patch update delete"),
-            ("rbac.authorization.k8s.io", "rolebindings", "get list watch create patch update delete"),
+            ("apps", "deployments", "get list watch create patch delete"),
+            ("", "services", "get list watch create patch delete"),
+            ("", "serviceaccounts", "get list watch create patch delete"),
+            ("rbac.authorization.k8s.io", "roles", "get list watch create patch delete"),
+            ("rbac.authorization.k8s.io", "rolebindings", "get list watch create patch delete"),
             ("events.k8s.io", "events", "create patch"),
-            ("nvidia.com", "dynamocheckpoints", "get list watch"),
             ("nvidia.com", "dynamographdeploymentrequests", "get list watch"),
             ("nvidia.com", "dynamographdeploymentscalingadapters", "get list watch"),
             ("nvidia.com", "dynamomodels", "get list watch"),
@@ -100,6 +103,7 @@ fn what_this_version_does_not_use_is_not_granted() {
             ("", "pods"),
             ("", "persistentvolumeclaims"),
             ("", "configmaps"),
+            ("nvidia.com", "dynamocheckpoints"),
             ("networking.k8s.io", "ingresses"),
             ("networking.istio.io", "virtualservices"),
             ("rbac.authorization.k8s.io", "clusterroles"),
@@ -111,13 +115,47 @@ fn what_this_version_does_not_use_is_not_granted() {
         }
         for verb in ["create", "update", "patch", "delete"] {
             assert!(verb == "create" || !allows(&rules, "", "secrets", verb), "{verb} any Secret");
-            for kind in ["dynamocheckpoints", "dynamographdeploymentrequests", "dynamomodels"] {
+            for kind in ["dynamographdeploymentrequests", "dynamomodels"] {
                 assert!(!allows(&rules, "nvidia.com", kind, verb), "{verb} {kind}");
             }
         }
         assert!(!allows(&rules, "nvidia.com", "dynamographdeployments", "create"));
         assert!(!allows(&rules, "nvidia.com", "dynamographdeployments", "delete"));
     }
+}
+
+/// Everything is written by POST, PATCH and DELETE. The two exceptions are in the tests of what is handed out and claimed.
+#[test]
+fn nothing_may_be_updated_that_is_only_patched() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for (values, kind) in [(json!({}), "ClusterRole"), (restricted(), "Role"), (elsewhere(), "Role")] {
+        let objects = helm.operator(&values);
+        let role = |kind: &str, name: &str| objects.get(kind, &format!("{FULLNAME}-{name}"))["rules"].clone();
+        let rules = [role(kind, "manager-role"), role("Role", "webhook-cert-writer")];
+        let rules = rules.iter().flat_map(|rules| rules.as_array().expect("rules"));
+        let with = |verb: &str| {
+            let rules = rules.clone().filter(|rule| strings(&rule["verbs"]).iter().any(|item| item == verb));
+            rules.flat_map(|rule| strings(&rule["resources"])).collect::<Vec<_>>()
+        };
+        let mut updated = vec!["dynamographdeployments/finalizers", "dynamocomponentdeployments/finalizers"];
+        if kind == "Role" {
+            updated.push("leases");
+        }
+        updated.push("dynamoworkermetadatas");
+        assert_eq!(with("update"), updated, "{values}");
+        let read = with("get");
+        assert!(!read.iter().any(|resource| resource.contains('/')), "no subresource is read: {read:?}");
+    }
+}
+
+#[test]
+fn the_generate_job_patches_the_certificate_and_never_replaces_it() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let objects = helm.operator(&json!({"webhook": {"certGenerator": {"enabled": true}}}));
+    let role = objects.get("Role", &format!("{FULLNAME}-webhook-cert-gen"));
+    let rules = role["rules"].as_array().expect("rules");
+    assert_eq!(named(rules, "secrets", "patch"), ["webhook-server-cert"]);
+    assert_eq!(named(rules, "secrets", "update"), Vec::<String>::new());
 }
 
 /// Names of the rules about `resource` that allow `verb` on named objects only.
@@ -130,10 +168,10 @@ fn named(rules: &[Value], resource: &str, verb: &str) -> Vec<String> {
 }
 
 #[test]
-fn only_the_three_handed_out_roles_may_be_bound_and_only_cluster_wide() {
+fn only_the_two_roles_that_are_handed_out_may_be_bound_and_only_cluster_wide() {
     let helm = or_skip!(Helm::find(), "helm");
     let rules = manager_rules(&helm.operator(&json!({})), "ClusterRole");
-    let expected = ["dgdr-profiling", "epp", "planner"].map(|part| format!("{FULLNAME}-{part}"));
+    let expected = ["epp", "planner"].map(|part| format!("{FULLNAME}-{part}"));
     for verb in ["get", "bind"] {
         assert_eq!(named(&rules, "clusterroles", verb), expected);
     }
@@ -144,14 +182,18 @@ fn only_the_three_handed_out_roles_may_be_bound_and_only_cluster_wide() {
 #[test]
 fn the_mpi_key_is_the_only_secret_that_is_changed_and_without_one_none_is_made() {
     let helm = or_skip!(Helm::find(), "helm");
-    for (values, kind) in [(json!({}), "ClusterRole"), (restricted(), "Role")] {
+    for (values, kind, copied) in
+        [(json!({}), "ClusterRole", true), (elsewhere(), "Role", true), (restricted(), "Role", false)]
+    {
         let with = |name: &str| {
             let mut values = values.clone();
             values["dynamo"] = json!({"mpiRun": {"secretName": name}});
             let rules = manager_rules(&helm.operator(&values), kind);
             (named(&rules, "secrets", "patch"), allows(&rules, "", "secrets", "create"))
         };
-        assert_eq!(with("my-key"), (vec!["my-key".to_owned()], true));
+        // The release namespace has the key itself.
+        let expected = if copied { (vec!["my-key".to_owned()], true) } else { (Vec::new(), false) };
+        assert_eq!(with("my-key"), expected, "{values}");
         assert_eq!(with(""), (Vec::new(), false));
     }
 }
@@ -168,7 +210,7 @@ fn marker_leases_are_read_cluster_wide_and_written_restricted_by_their_name_alon
             &["get", "list", "watch"][..],
             &["create", "update", "patch", "delete"][..],
         ),
-        (restricted(), "Role", &["get", "update", "patch", "delete"], &["list", "watch"]),
+        (restricted(), "Role", &["get", "update", "delete"], &["list", "watch", "patch"]),
     ] {
         let rules = manager_rules(&helm.operator(&values), kind);
         for verb in granted {

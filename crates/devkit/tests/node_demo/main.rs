@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod load;
+mod operator;
 mod pods;
 
 use std::process::Command;
@@ -102,6 +103,9 @@ fn a_graph_answers_heals_scales_and_rolls_without_a_failed_request_and_goes_away
     step("kubectl shows one consistent picture");
     consistent_picture(&kubectl);
 
+    step("the chart's rights sufficed for it");
+    operator::nothing_was_forbidden(&kubectl);
+
     step("a second demo answers, too");
     assert!(demo().contains("from model demo"));
 
@@ -170,6 +174,9 @@ fn a_graph_answers_heals_scales_and_rolls_without_a_failed_request_and_goes_away
         let names: Vec<String> = left["items"].as_array().unwrap().iter().map(pods::label).collect();
         if names.is_empty() { Ok(()) } else { Err(names.join(", ")) }
     });
+
+    step("the chart's rights sufficed for all of this");
+    operator::nothing_was_forbidden(&kubectl);
 }
 
 /// One graph, two components, Deployments, Services; each pod ready and each worker registered.

@@ -52,6 +52,11 @@ app.kubernetes.io/part-of: dynamo-operator
 {{- default .Release.Namespace (.Values.namespaceRestriction).targetNamespace -}}
 {{- end -}}
 
+{{/* "true" when a restricted operator serves a namespace that is not its own. */}}
+{{- define "dynamo-operator.servesAnotherNamespace" -}}
+{{- if and (include "dynamo-operator.restricted" .) (ne .Release.Namespace (include "dynamo-operator.restrictedNamespace" .)) -}}true{{- end -}}
+{{- end -}}
+
 {{- define "dynamo-operator.leaderElectionId" -}}
 {{- default "dynamo.nvidia.com" ((.Values.controllerManager).leaderElection).id -}}
 {{- end -}}

@@ -1,40 +1,41 @@
 {{/* What each role may do; the same text serves the ClusterRole and the Role of a restricted operator. */}}
-{{/* Least privilege: a verb is here because the operator, or a role it hands out, needs it. */}}
+{{/* Least privilege: a verb is here because the operator, or a role it hands out, needs it. Objects are written by
+POST, PATCH and DELETE; `update` is only where a comment says why. */}}
 
 {{- define "dynamo-operator.managerRules" -}}
-{{- $all := list "create" "delete" "get" "list" "patch" "update" "watch" | toJson -}}
+{{- $owned := list "create" "delete" "get" "list" "patch" "watch" | toJson -}}
 # Graphs are the users'; the operator keeps their annotations and status.
 - apiGroups: [nvidia.com]
   resources: [dynamographdeployments]
-  verbs: [get, list, watch, patch, update]
+  verbs: [get, list, watch, patch]
 # Components are made from graphs.
 - apiGroups: [nvidia.com]
   resources: [dynamocomponentdeployments]
-  verbs: {{ $all }}
+  verbs: {{ $owned }}
 # Counted by state, for the metric resources_total.
 - apiGroups: [nvidia.com]
-  resources: [dynamocheckpoints, dynamographdeploymentrequests, dynamographdeploymentscalingadapters, dynamomodels]
+  resources: [dynamographdeploymentrequests, dynamographdeploymentscalingadapters, dynamomodels]
   verbs: [get, list, watch]
 # Conditions and phases.
 - apiGroups: [nvidia.com]
   resources: [dynamographdeployments/status, dynamocomponentdeployments/status]
-  verbs: [get, patch, update]
-# To be named as an owner that blocks deletion, where the API server checks that.
+  verbs: [patch]
+# To be named as an owner that blocks deletion: the API server asks for `update`, where it checks that.
 - apiGroups: [nvidia.com]
   resources: [dynamographdeployments/finalizers, dynamocomponentdeployments/finalizers]
   verbs: [update]
 # What a component becomes.
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: {{ $all }}
+  verbs: {{ $owned }}
 # Services of components; accounts of their pods.
 - apiGroups: [""]
   resources: [services, serviceaccounts]
-  verbs: {{ $all }}
+  verbs: {{ $owned }}
 # The discovery Role of each graph, and the bindings of all handed-out roles.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
-  verbs: {{ $all }}
+  verbs: {{ $owned }}
 # Events about graphs and components; patch, for repeated ones.
 - apiGroups: [events.k8s.io]
   resources: [events]
@@ -43,18 +44,19 @@
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch]
-{{- with ((.Values.dynamo).mpiRun).secretName }}
+{{- if include "dynamo-operator.copiesMpiSecret" . }}
 # The copy of the MPI key in the namespace of a graph; a POST has no name that a rule could hold.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]
 - apiGroups: [""]
   resources: [secrets]
-  resourceNames: [{{ . }}]
+  resourceNames: [{{ .Values.dynamo.mpiRun.secretName }}]
   verbs: [patch]
 {{- end }}
 {{ include "dynamo-operator.scopeRules" . }}
-# The three rules of the discovery Role that each graph gets: nobody can hand out rights he does not have.
+# The three rules of the discovery Role that each graph gets: nobody can hand out rights he does not have. This is why
+# `update` is here.
 - apiGroups: [""]
   resources: [endpoints]
   verbs: [get, list, watch]
@@ -63,35 +65,43 @@
   verbs: [get, list, watch]
 - apiGroups: [nvidia.com]
   resources: [dynamoworkermetadatas]
-  verbs: {{ $all }}
+  verbs: [create, delete, get, list, patch, update, watch]
 {{- end -}}
 
 {{/* Rights that differ by scope. */}}
 {{- define "dynamo-operator.scopeRules" -}}
 {{- if include "dynamo-operator.restricted" . -}}
 # The marker Lease by which a restricted operator claims its namespace; a POST has no name that a rule could hold.
+# `update`: it is renewed whole, bound to the version that was seen.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [dynamo-operator-namespace-scope]
-  verbs: [get, update, patch, delete]
+  verbs: [get, update, delete]
 {{- else -}}
 # The marker Leases of restricted operators, in all namespaces: one watch by name.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [dynamo-operator-namespace-scope]
   verbs: [get, list, watch]
-# To bind the accounts of planner, EPP and profiling pods to these roles without holding their rights; get, to say
-# which one is missing.
+# To bind the accounts of planner and EPP pods to these roles without holding their rights; get, to say which one is
+# missing.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [clusterroles]
   resourceNames:
-    {{- range list "dgdr-profiling" "epp" "planner" }}
+    {{- range list "epp" "planner" }}
     - {{ include "dynamo-operator.fullname" $ }}-{{ . }}
     {{- end }}
   verbs: [get, bind]
+{{- end -}}
+{{- end -}}
+
+{{/* "true" when the MPI key is copied into namespaces of graphs: not when the only one served has the key itself. */}}
+{{- define "dynamo-operator.copiesMpiSecret" -}}
+{{- if ((.Values.dynamo).mpiRun).secretName -}}
+{{- if or (not (include "dynamo-operator.restricted" .)) (include "dynamo-operator.servesAnotherNamespace" .) -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -103,7 +113,8 @@
   verbs: [get, list, watch]
 {{- end -}}
 
-{{/* The certificate of the webhook server, by name. */}}
+{{/* The certificate of the webhook server, by name. The Role is contract in every certificate mode (charts.md section 6),
+so it stays where the operator reads mounted files instead and does not use it. */}}
 {{- define "dynamo-operator.certificateReaderRules" -}}
 - apiGroups: [""]
   resources: [secrets]
@@ -120,7 +131,7 @@
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [{{ include "dynamo-operator.certificateSecret" . }}]
-  verbs: [update, patch]
+  verbs: [patch]
 {{- end -}}
 
 {{/* The two hook jobs. */}}
@@ -132,7 +143,7 @@
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [{{ include "dynamo-operator.certificateSecret" . }}]
-  verbs: [get, update, patch]
+  verbs: [get, patch]
 {{- end -}}
 
 {{- define "dynamo-operator.injectRules" -}}
@@ -142,7 +153,7 @@
   verbs: [get]
 {{- end -}}
 
-{{/* The election Lease. */}}
+{{/* The election Lease: `update` takes it, bound to the version that was seen, patch gives it back. */}}
 {{- define "dynamo-operator.leaderElectionRules" -}}
 # A POST has no name that a rule could hold.
 - apiGroups: [coordination.k8s.io]

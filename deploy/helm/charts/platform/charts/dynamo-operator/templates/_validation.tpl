@@ -11,6 +11,9 @@
 {{- fail (printf "WARNING: Leader election namespace is set to the same as release namespace '%s'. Cluster-wide operators in different namespaces would not see each other's Lease (split-brain). Remove controllerManager.leaderElection.namespace (default: kube-system)." .Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
+{{- if include "dynamo-operator.restricted" . -}}
+{{- include "dynamo-operator.validateLease" . -}}
+{{- end -}}
 {{- $backend := default "" .Values.discoveryBackend -}}
 {{- if not (has $backend (list "kubernetes" "etcd")) -}}
 {{- fail (printf "VALIDATION ERROR: discoveryBackend must be 'kubernetes' (default) or 'etcd'. Got: '%v'" $backend) -}}
@@ -21,4 +24,31 @@
 {{- fail "VALIDATION ERROR: webhook.certManager.issuerRef has a kind or a group, but no name. Set webhook.certManager.issuerRef.name to the issuer, or remove issuerRef: the chart then makes a CA of its own." -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* What the operator would refuse at its start. An empty value is the operator's default. */}}
+{{- define "dynamo-operator.validateLease" -}}
+{{- $lease := default dict .Values.namespaceRestriction.lease -}}
+{{- $duration := default "30s" $lease.duration -}}
+{{- $interval := default "10s" $lease.renewInterval -}}
+{{- range $key, $value := dict "duration" $duration "renewInterval" $interval -}}
+{{- if lt (include "dynamo-operator.seconds" $value | float64) 1.0 -}}
+{{- fail (printf "VALIDATION ERROR: namespaceRestriction.lease.%s must be at least 1s. Got: '%s'" $key $value) -}}
+{{- end -}}
+{{- end -}}
+{{- /* A Lease says whole seconds. */ -}}
+{{- if le (include "dynamo-operator.seconds" $duration | float64 | floor) (include "dynamo-operator.seconds" $interval | float64) -}}
+{{- fail (printf "VALIDATION ERROR: namespaceRestriction.lease.renewInterval must be shorter than namespaceRestriction.lease.duration, which counts in whole seconds. Got: '%s' and '%s'" $interval $duration) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Seconds of a Go duration whose form the values schema has checked. */}}
+{{- define "dynamo-operator.seconds" -}}
+{{- $units := dict "ns" 1e-9 "us" 1e-6 "µs" 1e-6 "ms" 1e-3 "s" 1.0 "m" 60.0 "h" 3600.0 -}}
+{{- $sum := 0.0 -}}
+{{- range regexFindAll "[0-9.]+[a-zµ]+" . -1 -}}
+{{- $number := regexFind "[0-9.]+" . -}}
+{{- $sum = addf $sum (mulf (float64 $number) (get $units (trimPrefix $number .))) -}}
+{{- end -}}
+{{- $sum -}}
 {{- end -}}
