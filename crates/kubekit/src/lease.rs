@@ -167,22 +167,30 @@ impl Candidate {
     pub async fn release(&self) {
         self.term.set(None);
         let release = async {
-            let lease = self.api.get(&self.name).await?;
-            if holder(&lease) != Some(self.identity.as_str()) {
-                return Ok(());
+            match self.give_back().await {
+                // A renewal that the end cut off came through meanwhile.
+                Err(kube::Error::Api(status)) if status.code == 409 => self.give_back().await,
+                done => done,
             }
-            let patch = serde_json::json!({
-                "metadata": {"resourceVersion": lease.metadata.resource_version},
-                "spec": {"holderIdentity": "", "leaseDurationSeconds": 1},
-            });
-            self.api.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
-            Ok::<_, kube::Error>(())
         };
         match tokio::time::timeout(Duration::from_secs(5), release).await {
             Ok(Ok(())) => debug!(lease = self.name, "lease released"),
             Ok(Err(error)) => warn!(lease = self.name, %error, "lease not released, it will run out"),
             Err(_) => warn!(lease = self.name, "lease not released within 5 s, it will run out"),
         }
+    }
+
+    /// Empties the lease as it is now, unless another replica holds it.
+    async fn give_back(&self) -> Result<(), kube::Error> {
+        let lease = self.api.get(&self.name).await?;
+        if holder(&lease) != Some(self.identity.as_str()) {
+            return Ok(());
+        }
+        let patch = serde_json::json!({
+            "metadata": {"resourceVersion": lease.metadata.resource_version},
+            "spec": {"holderIdentity": "", "leaseDurationSeconds": 1},
+        });
+        self.api.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
     }
 
     async fn try_hold(&mut self) -> Result<Try, kube::Error> {

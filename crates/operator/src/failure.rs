@@ -42,13 +42,13 @@ pub(crate) fn plan_retry<K: Resource>(
     failure: &impl Failure,
 ) -> Action {
     let (namespace, name) = key_of(entry);
-    ctx.metrics.queue(controller).retried();
     if failure.class() == Class::NotOurs {
         debug!(controller, %namespace, %name, reason = %chain(failure), "left alone");
         // The end of a foreign claim wakes it; nothing tells that a claim or a leadership of our own is back.
         let again = if ctx.scope.passes_over(&namespace) { RESYNC } else { NOT_YET };
         return Action::requeue(jittered(again));
     }
+    ctx.metrics.queue(controller).retried();
     let delay = counts.record((namespace.clone(), name.clone()));
     let error = chain(failure);
     if failure.class() == Class::Waiting {

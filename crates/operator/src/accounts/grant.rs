@@ -46,7 +46,10 @@ impl GrantError {
     pub fn class(&self) -> Class {
         match self {
             Self::NoRoleName { .. } | Self::NoRole { .. } => Class::Invalid,
-            Self::UnreadableRole { .. } => Class::Transient,
+            Self::UnreadableRole { source, .. } => match &**source {
+                kube::Error::Api(status) if status.code == 403 => Class::Invalid,
+                _ => Class::Transient,
+            },
             Self::Api(cause) => cause.class(),
         }
     }
@@ -54,10 +57,11 @@ impl GrantError {
     /// A short fixed word for metrics.
     #[must_use]
     pub fn category(&self) -> &'static str {
-        match self {
-            Self::NoRoleName { .. } | Self::NoRole { .. } => "no_cluster_role",
-            Self::UnreadableRole { .. } => "api_unavailable",
-            Self::Api(cause) => cause.category(),
+        match (self, self.class()) {
+            (Self::NoRoleName { .. } | Self::NoRole { .. }, _) => "no_cluster_role",
+            (Self::UnreadableRole { .. }, Class::Invalid) => "api_refused",
+            (Self::UnreadableRole { .. }, _) => "api_unavailable",
+            (Self::Api(cause), _) => cause.category(),
         }
     }
 }

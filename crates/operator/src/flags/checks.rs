@@ -8,10 +8,11 @@ use super::{
     document::usage,
     settings::{
         BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
-        LeaderElection, LogFlags, NamespacedName, Registrations, ScopeLease, TimeEncoding, WebhookFlags,
+        LeaderElection, LogFlags, NamespacedName, Registrations, TimeEncoding, WebhookFlags,
     },
     syntax::Parsed,
 };
+use crate::scope;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -60,23 +61,19 @@ pub(super) fn leader_election(
     Ok(Some(LeaderElection { id, namespace }))
 }
 
-/// Whole seconds are what a Lease can say, so less than one of them would be no time at all.
-pub(super) fn scope_lease(parsed: &Parsed) -> Result<ScopeLease, Exit> {
-    let name = "namespace-scope-lease-duration";
-    let duration = parsed
-        .duration(name)
-        .filter(|duration| duration.as_secs() >= 1)
-        .ok_or_else(|| refused(name, parsed.signed(name), "must be at least 1s"))?;
-    let name = "namespace-scope-lease-renew-interval";
-    let renew_interval = parsed.duration(name).filter(|interval| *interval < duration).ok_or_else(|| {
-        let rule = format!("must be above 0 and below the duration of the Lease, {duration:?}");
-        refused(name, parsed.signed(name), &rule)
-    })?;
-    Ok(ScopeLease { duration, renew_interval })
-}
-
-pub(super) fn scope_hand_over(parsed: &Parsed) -> Result<Duration, Exit> {
-    between(parsed, "namespace-scope-hand-over", Duration::from_secs(1), Duration::from_secs(3600))
+/// Only a restricted operator has a Lease whose times are checked.
+pub(super) fn scope(parsed: &Parsed, restricted: bool) -> Result<scope::Settings, Exit> {
+    let positive = |name: &str| {
+        let given = parsed.signed(name);
+        Duration::try_from(given).map_err(|_| refused(name, given, "must not be negative"))
+    };
+    let of_lease = |name: &str| restricted.then(|| positive(name)).transpose();
+    scope::Settings::new(
+        of_lease("namespace-scope-lease-duration")?,
+        of_lease("namespace-scope-lease-renew-interval")?,
+        Some(positive("namespace-scope-hand-over")?),
+    )
+    .map_err(|error| Exit::Refused(error.to_string()))
 }
 
 pub(super) fn webhooks(parsed: &Parsed) -> Result<Option<WebhookFlags>, Exit> {

@@ -22,10 +22,11 @@ pub use document::reference;
 pub use job::{Job, JobFlags};
 pub use settings::{
     BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
-    LeaderElection, LogFlags, NamespacedName, Registrations, RoleNames, ScopeLease, TimeEncoding,
-    WebhookFlags,
+    LeaderElection, LogFlags, NamespacedName, Registrations, RoleNames, TimeEncoding, WebhookFlags,
 };
 use syntax::Parsed;
+
+use crate::scope;
 
 /// Everything the command line says.
 #[derive(Debug, Clone)]
@@ -41,10 +42,8 @@ pub struct Flags {
     pub leader_election: Option<LeaderElection>,
     /// The only namespace this operator works in; `None` is cluster-wide.
     pub restricted_namespace: Option<String>,
-    /// Set exactly when the namespace is restricted.
-    pub scope_lease: Option<ScopeLease>,
-    /// How long an operator waits before it takes over a namespace, 1 s to 1 h.
-    pub scope_hand_over: Duration,
+    /// Times of the claims. Those of the Lease are the defaults unless the namespace is restricted.
+    pub scope: scope::Settings,
     /// `None` without `--enable-webhooks`.
     pub webhooks: Option<WebhookFlags>,
     /// Who may change replicas that a scaling adapter holds.
@@ -128,8 +127,7 @@ impl Flags {
         };
         Ok(Self {
             leader_election: checks::leader_election(&parsed, restricted_namespace.as_ref())?,
-            scope_lease: restricted_namespace.is_some().then(|| checks::scope_lease(&parsed)).transpose()?,
-            scope_hand_over: checks::scope_hand_over(&parsed)?,
+            scope: checks::scope(&parsed, restricted_namespace.is_some())?,
             webhooks: checks::webhooks(&parsed)?,
             reconcile_concurrency: concurrency(&parsed)?,
             metrics_address: checks::address(parsed.text("metrics-bind-address")),

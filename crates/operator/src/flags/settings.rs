@@ -11,14 +11,6 @@ pub struct LeaderElection {
     pub namespace: Option<String>,
 }
 
-/// Times of the marker Lease of a restricted operator (`operator-process.md` section 5). At least 1 s of duration, and
-/// an interval above zero and below the duration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScopeLease {
-    pub duration: Duration,
-    pub renew_interval: Duration,
-}
-
 /// The admission listener, its certificate and its registrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookFlags {

@@ -91,12 +91,12 @@ const SCOPE: &[Flag] = &[
     Flag::duration(
         "namespace-scope-lease-duration",
         "30s",
-        "how long the marker Lease of a restricted operator holds, at least 1s",
+        "how long the marker Lease of a restricted operator holds, 1s to 2147483647s, counted in whole seconds",
     ),
     Flag::duration(
         "namespace-scope-lease-renew-interval",
         "10s",
-        "how often it is renewed, below its duration",
+        "how often it is renewed, at least 1s and below its duration; above 5/12 of the duration, that is used instead",
     ),
     Flag::duration(
         "namespace-scope-hand-over",

@@ -1,6 +1,7 @@
 //! The checks of the command line and their exit codes.
 
 use super::*;
+use crate::scope::Settings;
 
 fn parse(line: &str) -> Result<Flags, Exit> {
     Flags::parse(line.split_whitespace().map(ToOwned::to_owned))
@@ -58,8 +59,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(flags.probe_address.as_deref(), Some("0.0.0.0:8081"));
     assert_eq!((flags.metrics_secure, flags.http2), (false, false));
     assert_eq!(flags.leader_election, None);
-    assert_eq!(flags.scope_lease, None);
-    assert_eq!(flags.scope_hand_over, Duration::from_secs(10));
+    assert_eq!(flags.scope, Settings::default());
     assert_eq!(flags.webhooks, None);
     assert_eq!(flags.checkpoint, None);
     assert_eq!(flags.reconcile_concurrency, 8);
@@ -97,16 +97,30 @@ fn a_restricted_operator_needs_no_planner_role_and_has_a_lease() {
     let restricted = "--restrictedNamespace=a --mpi-run-ssh-secret-name=s --mpi-run-ssh-secret-namespace=n";
     let flags = parse(&format!("{restricted} --leader-elect --leader-election-id=x")).unwrap();
     let seconds = Duration::from_secs;
-    assert_eq!(flags.scope_lease, Some(ScopeLease { duration: seconds(30), renew_interval: seconds(10) }));
+    assert_eq!(flags.scope, Settings::default());
+    let given = "--namespace-scope-lease-duration=9s --namespace-scope-lease-renew-interval=2s \
+                 --namespace-scope-hand-over=4s";
+    let flags_given = parse(&format!("{restricted} {given}")).unwrap();
+    let settings = Settings::new(Some(seconds(9)), Some(seconds(2)), Some(seconds(4)));
+    assert_eq!(Ok(flags_given.scope), settings);
     assert_eq!(flags.leader_election.unwrap().namespace.as_deref(), Some("a"));
-    assert!(refusal(&format!("{MINIMAL} --namespace-scope-hand-over=0")).contains("from 1 s to 3600 s"));
+    assert!(
+        refusal(&format!("{MINIMAL} --namespace-scope-hand-over=0"))
+            .contains("--namespace-scope-hand-over: 0ns: must be")
+    );
     for (wrong, named) in [
-        ("--namespace-scope-lease-duration=0", "--namespace-scope-lease-duration: 0s"),
-        ("--namespace-scope-lease-duration=-30s", "at least 1s"),
-        ("--namespace-scope-lease-duration=900ms", "at least 1s"),
+        ("--namespace-scope-lease-duration=0", "--namespace-scope-lease-duration: 0ns: must be 1s or longer"),
+        ("--namespace-scope-lease-duration=-30s", "30s ago: must not be negative"),
+        ("--namespace-scope-lease-duration=900ms", "900ms: must be 1s or longer"),
         ("--namespace-scope-lease-renew-interval=0s", "--namespace-scope-lease-renew-interval"),
-        ("--namespace-scope-lease-renew-interval=30s", "below the duration"),
-        ("--namespace-scope-lease-duration=10s", "below the duration of the Lease, 10s"),
+        (
+            "--namespace-scope-lease-renew-interval=30s",
+            "30s: must be shorter than --namespace-scope-lease-duration (30s)",
+        ),
+        (
+            "--namespace-scope-lease-duration=10s",
+            "10s: must be shorter than --namespace-scope-lease-duration (10s)",
+        ),
     ] {
         let message = refusal(&format!("{restricted} {wrong}"));
         assert!(message.contains(named), "{wrong}: {message}");

@@ -15,12 +15,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tracing::{info, warn};
 
 use crate::{
-    certs,
-    flags::Flags,
-    optional_apis,
-    scope::{BadSettings, ClaimLost},
-    self_signed::SelfSignedError,
-    server::ServeError,
+    certs, flags::Flags, optional_apis, scope::ClaimLost, self_signed::SelfSignedError, server::ServeError,
     webhook,
 };
 use signals::Signals;
@@ -54,8 +49,6 @@ pub enum Error {
     Apis(#[from] optional_apis::Unknown),
     #[error(transparent)]
     Lost(#[from] Lost),
-    #[error(transparent)]
-    Scope(#[from] BadSettings),
     #[error(transparent)]
     ClaimLost(#[from] ClaimLost),
     #[error(transparent)]

@@ -25,7 +25,7 @@ use crate::{
     flags::Flags,
     metrics::{Metrics, Resources, Source},
     optional_apis::{self, Probe},
-    scope::{self, Claim, Exclusions, Scope},
+    scope::{Claim, Exclusions, Scope},
     self_signed,
     server::{self, Readiness},
     webhook::{self, WebhookMetrics},
@@ -79,7 +79,7 @@ pub(super) async fn start(
     let election = flags.leader_election.as_ref();
     let election =
         election.map(|election| Election::new(&plain, election, metrics.leader.clone())).transpose()?;
-    let (scope, claim) = scope_of(&flags, &plain, election.as_ref())?;
+    let (scope, claim) = scope_of(&flags, &plain, election.as_ref());
     let client = fenced(&config, &metrics, &scope)?;
 
     let timing = optional_apis::Timing::default();
@@ -173,25 +173,16 @@ fn listen(
 }
 
 /// What this process may write, and its own claim when it is restricted to a namespace.
-fn scope_of(
-    flags: &Flags,
-    client: &Client,
-    election: Option<&Election>,
-) -> Result<(Scope, Option<Claim>), Error> {
-    let lease = flags.scope_lease;
-    let settings = scope::Settings::new(
-        lease.map(|lease| lease.duration),
-        lease.map(|lease| lease.renew_interval),
-        Some(flags.scope_hand_over),
-    )?;
+fn scope_of(flags: &Flags, client: &Client, election: Option<&Election>) -> (Scope, Option<Claim>) {
+    let settings = flags.scope;
     let term = election.map(|election| election.candidate.term());
-    Ok(match flags.restricted_namespace.as_deref() {
+    match flags.restricted_namespace.as_deref() {
         Some(namespace) => {
             let claim = Claim::new(client.clone(), namespace, &flags.version, settings);
             (Scope::restricted(claim.ticket(), term), Some(claim))
         }
         None => (Scope::cluster_wide(Exclusions::new(client.clone(), settings), term), None),
-    })
+    }
 }
 
 fn fenced(config: &Config, metrics: &Metrics, scope: &Scope) -> Result<Client, Error> {

@@ -31,6 +31,8 @@ pub struct Claim {
     settings: Settings,
     /// The form that this process wrote last.
     written: Option<Lease>,
+    /// The `renewTime` sent last; it tells a form whose answer never came from one that another process wrote.
+    sent: Option<MicroTime>,
     /// The last try failed, maybe after it had an effect.
     unsure: bool,
     held: watch::Sender<Option<Held>>,
@@ -102,6 +104,7 @@ impl Claim {
             holder: format!("namespace-restricted-operator-{version}"),
             settings,
             written: None,
+            sent: None,
             unsure: false,
             held: watch::Sender::new(None),
         }
@@ -116,7 +119,8 @@ impl Claim {
     /// Makes the claim and renews it until that fails too often in a row.
     pub async fn keep(&mut self) -> ClaimLost {
         // A call ends before the next one is due.
-        let limit = self.settings.interval * 3 / 4;
+        let pause = self.settings.pause();
+        let limit = pause * 3 / 4;
         let mut failures = 0;
         loop {
             let began = Instant::now();
@@ -137,29 +141,15 @@ impl Claim {
                     return ClaimLost { namespace: self.namespace.clone(), failures, last };
                 }
             }
-            tokio::time::sleep_until(began + self.settings.interval).await;
+            tokio::time::sleep_until(began + pause).await;
         }
     }
 
     /// Gives the claim back: first said in the Lease, which tells cluster-wide operators that nobody writes any more,
     /// then deleted. Best effort, bounded to 5 s. The caller has ended everything that writes.
-    pub async fn release(mut self) {
+    pub async fn release(self) {
         self.held.send_replace(None);
-        let Some(lease) = self.written.take() else { return };
-        let release = async {
-            let mut lease = lease;
-            if let Some(spec) = &mut lease.spec {
-                spec.holder_identity = Some(String::new());
-            }
-            let Some(last) = found(self.api.replace(MARKER, &PostParams::default(), &lease).await)? else {
-                return Ok(false);
-            };
-            let preconditions =
-                Preconditions { uid: last.metadata.uid, resource_version: last.metadata.resource_version };
-            let params = DeleteParams::default().preconditions(preconditions);
-            found(self.api.delete(MARKER, &params).await).map(|deleted| deleted.is_some())
-        };
-        match tokio::time::timeout(RELEASE_LIMIT, release).await {
+        match tokio::time::timeout(RELEASE_LIMIT, self.give_back()).await {
             Ok(Ok(true)) => info!(namespace = self.namespace, "claim given back"),
             Ok(Ok(false)) => debug!(namespace = self.namespace, "the claim is somebody else's by now"),
             Ok(Err(error)) => {
@@ -169,16 +159,54 @@ impl Claim {
         }
     }
 
+    /// Whether there was a claim of this process to give back.
+    async fn give_back(&self) -> Result<bool, kube::Error> {
+        let emptied = match &self.written {
+            Some(written) => self.empty(written.clone()).await?,
+            None => None,
+        };
+        let last = match emptied {
+            Some(last) => last,
+            None if self.sent.is_none() => return Ok(false),
+            // The end may have cut off a renewal that came through.
+            None => match self.api.get_opt(MARKER).await? {
+                Some(present) if self.is_ours(&present) => match self.empty(present).await? {
+                    Some(last) => last,
+                    None => return Ok(false),
+                },
+                _ => return Ok(false),
+            },
+        };
+        let preconditions =
+            Preconditions { uid: last.metadata.uid, resource_version: last.metadata.resource_version };
+        let params = DeleteParams::default().preconditions(preconditions);
+        found(self.api.delete(MARKER, &params).await).map(|deleted| deleted.is_some())
+    }
+
+    /// Takes the holder out of `lease`, if it is still in that form.
+    async fn empty(&self, mut lease: Lease) -> Result<Option<Lease>, kube::Error> {
+        lease.spec.get_or_insert_default().holder_identity = Some(String::new());
+        found(self.api.replace(MARKER, &PostParams::default(), &lease).await)
+    }
+
+    /// The name of the holder alone is also that of another replica.
+    fn is_ours(&self, lease: &Lease) -> bool {
+        lease.spec.as_ref().is_some_and(|spec| {
+            spec.holder_identity.as_ref() == Some(&self.holder) && spec.renew_time == self.sent
+        })
+    }
+
     /// One renewal; one request when nobody else wrote the Lease.
     async fn write(&mut self) -> Result<Lease, kube::Error> {
-        if let Some(written) = &self.written {
-            let next = self.renewed(written.clone());
+        if let Some(written) = self.written.clone() {
+            let next = self.renewed(written);
             if let Some(lease) = found(self.api.replace(MARKER, &PostParams::default(), &next).await)? {
                 return Ok(lease);
             }
         }
         let Some(present) = self.api.get_opt(MARKER).await? else {
-            return self.api.create(&PostParams::default(), &self.first()).await;
+            let first = self.first();
+            return self.api.create(&PostParams::default(), &first).await;
         };
         let holder = present.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
         if self.written.is_some() && !self.unsure {
@@ -189,7 +217,8 @@ impl Claim {
         } else if self.written.is_none() {
             info!(namespace = self.namespace, holder, "taking over the claim of another process");
         }
-        self.api.replace(MARKER, &PostParams::default(), &self.renewed(present.clone())).await
+        let next = self.renewed(present.clone());
+        self.api.replace(MARKER, &PostParams::default(), &next).await
     }
 
     /// The claim was written by a call that began at `began` and has been answered now.
@@ -211,20 +240,28 @@ impl Claim {
         });
     }
 
-    fn first(&self) -> Lease {
-        let now = MicroTime(Timestamp::now());
+    fn first(&mut self) -> Lease {
+        let now = now();
         let spec = LeaseSpec { acquire_time: Some(now), ..LeaseSpec::default() };
         let metadata = ObjectMeta { name: Some(MARKER.to_owned()), ..ObjectMeta::default() };
         self.renewed(Lease { metadata, spec: Some(spec) })
     }
 
-    fn renewed(&self, mut lease: Lease) -> Lease {
+    fn renewed(&mut self, mut lease: Lease) -> Lease {
+        let now = now();
+        self.sent = Some(now.clone());
         let spec = lease.spec.get_or_insert_default();
         spec.holder_identity = Some(self.holder.clone());
         spec.lease_duration_seconds = i32::try_from(self.settings.duration.as_secs()).ok();
-        spec.renew_time = Some(MicroTime(Timestamp::now()));
+        spec.renew_time = Some(now);
         lease
     }
+}
+
+/// To the microsecond, as a Lease keeps it.
+fn now() -> MicroTime {
+    let now = Timestamp::now();
+    MicroTime(Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now))
 }
 
 /// `None` when the Lease is gone or no longer in the form that was meant.
@@ -238,9 +275,11 @@ fn found<T>(answer: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use http::{Request, Response};
     use kube::client::Body;
-    use tower::service_fn;
+    use tower::{Service, service_fn};
 
     use super::*;
 
@@ -291,5 +330,134 @@ mod tests {
         assert!(ticket.permit().is_ok());
         claim.note(lease("2"), Instant::now());
         assert!(ticket.permit().is_err(), "somebody deleted the first Lease");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_is_renewed_in_time_is_never_interrupted_whatever_the_accepted_times() {
+        for (duration, interval) in [(30, 10), (12, 11), (30, 26), (30, 29), (2, 1), (3, 2), (60, 5)] {
+            let [duration, interval] = [duration, interval].map(Duration::from_secs);
+            let settings = Settings::new(Some(duration), Some(interval), None).unwrap();
+            // Each answer takes nearly as long as `keep` waits for one.
+            let slow = settings.pause() * 3 / 4 - Duration::from_millis(1);
+            let (server, _) = server(slow);
+            let version = semver::Version::new(0, 9, 0);
+            let mut claim = Claim::new(Client::new(server, "default"), "a", &version, settings);
+            let mut ticket = claim.ticket();
+            let look = async {
+                ticket.granted().await;
+                let start = Instant::now();
+                while start.elapsed() < duration * 4 {
+                    assert!(ticket.permit().is_ok(), "{settings:?} after {:?}", start.elapsed());
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::select! {
+                lost = claim.keep() => panic!("{lost}"),
+                done = tokio::time::timeout(Duration::from_secs(600), look) => done.unwrap(),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_is_given_back_though_its_end_cut_off_a_renewal_that_came_through() {
+        // The end falls into the first write, then into the first renewal.
+        for seconds in [1, 11] {
+            let (server, stored) = server(Duration::from_secs(5));
+            let version = semver::Version::new(0, 9, 0);
+            let mut claim = Claim::new(Client::new(server, "default"), "a", &version, Settings::default());
+            assert!(tokio::time::timeout(Duration::from_secs(seconds), claim.keep()).await.is_err());
+            assert!(stored.lock().unwrap().is_some(), "the cut off write came through");
+            assert!(claim.give_back().await.unwrap());
+            assert!(stored.lock().unwrap().is_none());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_a_replica_of_the_same_name_renewed_is_not_given_back() {
+        let (server, stored) = server(Duration::ZERO);
+        let version = semver::Version::new(0, 9, 0);
+        let client = Client::new(server, "default");
+        let mut ours = Claim::new(client.clone(), "a", &version, Settings::default());
+        let written = ours.write().await.unwrap();
+        ours.note(written, Instant::now());
+        std::thread::sleep(Duration::from_millis(2));
+        Claim::new(client, "a", &version, Settings::default()).write().await.unwrap();
+        assert!(!ours.give_back().await.unwrap());
+        let stored = stored.lock().unwrap();
+        let holder = stored.as_ref().and_then(|lease| lease.spec.as_ref()?.holder_identity.clone());
+        assert_eq!(holder, Some("namespace-restricted-operator-0.9.0".to_owned()));
+    }
+
+    type Stored = Arc<Mutex<Option<Lease>>>;
+
+    /// Stores one Lease as an API server does: at once, under versions; it answers a write after `delay`.
+    fn server(
+        delay: Duration,
+    ) -> (
+        impl Service<
+            Request<Body>,
+            Response = Response<Body>,
+            Error = std::convert::Infallible,
+            Future: Send + 'static,
+        > + Send
+        + Clone
+        + 'static,
+        Stored,
+    ) {
+        let stored = Stored::default();
+        let answer = {
+            let stored = Arc::clone(&stored);
+            move |request: Request<Body>| {
+                let stored = Arc::clone(&stored);
+                async move {
+                    let method = request.method().clone();
+                    let body = request.into_body().collect_bytes().await.unwrap();
+                    let (code, text) = answer(&mut stored.lock().unwrap(), &method, &body);
+                    if matches!(method.as_str(), "POST" | "PUT") {
+                        tokio::time::sleep(delay).await;
+                    }
+                    Ok(Response::builder().status(code).body(Body::from(text.into_bytes())).unwrap())
+                }
+            }
+        };
+        (service_fn(answer), stored)
+    }
+
+    fn answer(stored: &mut Option<Lease>, method: &http::Method, body: &[u8]) -> (u16, String) {
+        let refusal = |code: u16| {
+            let reason = if code == 404 { "NotFound" } else { "Conflict" };
+            let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                "status": "Failure", "message": "", "reason": reason, "code": code});
+            (code, status.to_string())
+        };
+        let version = |lease: &Lease| lease.metadata.resource_version.clone();
+        let next = match (method.as_str(), stored.take()) {
+            ("POST", None) => {
+                let mut lease: Lease = serde_json::from_slice(body).unwrap();
+                lease.metadata.uid = Some("1".to_owned());
+                lease.metadata.resource_version = Some("1".to_owned());
+                lease
+            }
+            ("PUT", Some(present)) => {
+                let mut lease: Lease = serde_json::from_slice(body).unwrap();
+                if version(&lease) != version(&present) {
+                    *stored = Some(present);
+                    return refusal(409);
+                }
+                let number: u64 = version(&present).unwrap().parse().unwrap();
+                lease.metadata.resource_version = Some((number + 1).to_string());
+                lease
+            }
+            ("GET", Some(present)) => present,
+            ("DELETE", Some(present)) => return (200, serde_json::to_string(&present).unwrap()),
+            (_, present) => {
+                let code = if present.is_some() { 409 } else { 404 };
+                *stored = present;
+                return refusal(code);
+            }
+        };
+        let text = serde_json::to_string(&next).unwrap();
+        *stored = Some(next);
+        (200, text)
     }
 }

@@ -186,8 +186,8 @@ impl Exclusions {
         let spec = lease.spec.as_ref();
         let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
         let ends = if holder == Some("") {
-            // Given back.
-            active.then_some(now)
+            // Given back. An end that has passed untold is still to be told.
+            known.is_some_and(|known| known.ends.is_some()).then_some(now)
         } else {
             if !active {
                 info!(namespace, holder, "left to a restricted operator");
@@ -294,6 +294,17 @@ mod tests {
         seconds(60).await;
         exclusions.observe(&lease(2, "r"), Instant::now());
         assert!(exclusions.contains("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_is_told_also_when_the_claim_is_given_back_after_it_and_only_once() {
+        let (exclusions, _) = exclusions(json!([]));
+        exclusions.observe(&lease(1, "r"), Instant::now());
+        seconds(31).await;
+        exclusions.observe(&lease(2, ""), Instant::now());
+        assert_eq!(exclusions.take_ended(Instant::now()).0, ["a"]);
+        exclusions.observe(&lease(3, ""), Instant::now());
+        assert!(exclusions.take_ended(Instant::now()).0.is_empty(), "told twice");
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,6 +46,12 @@ const EPHEMERAL: &str = "ephemeral";
 /// How many names of passed over namespaces are remembered, so that each is told once.
 const REMEMBERED: usize = 10_000;
 
+/// The longest duration that a Lease can say.
+const LONGEST: Duration = Duration::from_secs(2_147_483_647);
+
+/// The longest hand-over time.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 /// Times of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -59,6 +65,8 @@ pub struct Settings {
 pub enum BadSettings {
     #[error("--namespace-scope-{name}: {value:?}: must be 1s or longer")]
     TooShort { name: &'static str, value: Duration },
+    #[error("--namespace-scope-{name}: {value:?}: must not be above {limit:?}")]
+    TooLong { name: &'static str, value: Duration, limit: Duration },
     #[error(
         "--namespace-scope-lease-renew-interval: {interval:?}: must be shorter than \
          --namespace-scope-lease-duration ({duration:?})"
@@ -74,8 +82,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// `duration` of the claim of a restricted operator, pause between the starts of two renewals, and the time after
-    /// which no knowledge from before a claim is in use any more. `None` takes the default: 30 s, 10 s, 10 s.
+    /// `duration` of the claim of a restricted operator, longest pause between the starts of two renewals, and the time
+    /// after which no knowledge from before a claim is in use any more. `None` takes the default: 30 s, 10 s, 10 s.
     ///
     /// # Errors
     /// See [`BadSettings`]; the texts name the flags.
@@ -85,23 +93,27 @@ impl Settings {
         hand_over: Option<Duration>,
     ) -> Result<Self, BadSettings> {
         let default = Self::default();
+        let given = duration.unwrap_or(default.duration);
         let settings = Self {
             // A Lease says whole seconds.
-            duration: Duration::from_secs(duration.unwrap_or(default.duration).as_secs()),
+            duration: Duration::from_secs(given.as_secs()),
             interval: interval.unwrap_or(default.interval),
             hand_over: hand_over.unwrap_or(default.hand_over),
         };
-        for (name, value) in [
-            ("lease-duration", duration.unwrap_or(default.duration)),
-            ("lease-renew-interval", settings.interval),
-            ("hand-over", settings.hand_over),
+        for (name, value, limit) in [
+            ("lease-duration", given, LONGEST),
+            ("lease-renew-interval", settings.interval, LONGEST),
+            ("hand-over", settings.hand_over, HOUR),
         ] {
             if value < Duration::from_secs(1) {
                 return Err(BadSettings::TooShort { name, value });
             }
+            if value > limit {
+                return Err(BadSettings::TooLong { name, value, limit });
+            }
         }
-        if settings.interval >= settings.duration {
-            return Err(BadSettings::TooSeldom { interval: settings.interval, duration: settings.duration });
+        if settings.interval >= given {
+            return Err(BadSettings::TooSeldom { interval: settings.interval, duration: given });
         }
         Ok(settings)
     }
@@ -119,6 +131,12 @@ impl Settings {
     /// How long a renewal of the claim lets write.
     fn validity(&self) -> Duration {
         self.duration - self.duration / 6
+    }
+
+    /// Time between the begins of two renewals. The next one must be answered before the last lets write no more, or
+    /// the hand-over time begins anew.
+    fn pause(&self) -> Duration {
+        self.interval.min(self.validity() / 2)
     }
 
     /// Renewals in a row that may fail before the process gives up.
@@ -225,6 +243,15 @@ mod tests {
         assert_eq!(text, "--namespace-scope-lease-renew-interval: 900ms: must be 1s or longer");
         let text = refused(Some(S(10)), None).unwrap();
         assert!(text.contains("renew-interval: 10s: must be shorter than"), "{text}");
+    }
+
+    #[test]
+    fn times_that_a_lease_cannot_say_or_that_nobody_waits_are_refused() {
+        let text = Settings::new(Some(LONGEST + S(1)), None, None).unwrap_err().to_string();
+        assert_eq!(text, "--namespace-scope-lease-duration: 2147483648s: must not be above 2147483647s");
+        let text = Settings::new(None, None, Some(HOUR + S(1))).unwrap_err().to_string();
+        assert_eq!(text, "--namespace-scope-hand-over: 3601s: must not be above 3600s");
+        assert!(Settings::new(Some(LONGEST), None, Some(HOUR)).is_ok());
     }
 
     #[test]
