@@ -49,7 +49,7 @@ pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, main: Option<&Containe
         }
     }
     let policy = pod.restart_policy.as_deref().unwrap_or_default();
-    if !place.uses_grove && !["", "Always"].contains(&policy) {
+    if !["", "Always"].contains(&policy) {
         let words = "must be Always in a Deployment: leave it out";
         verdict.invalid(Rule::RestartPolicyFixed, format!("{field}.restartPolicy"), policy, words);
     }
@@ -171,9 +171,10 @@ pub(super) fn check_variables(field: &str, variables: &[EnvVar], verdict: &mut V
         }
         let Some(source) = &variable.value_from else { continue };
         let field = format!("{field}[{at}]");
-        if let Some(value) = variable.value.as_ref().filter(|value| !value.is_empty()) {
+        if variable.value.as_ref().is_some_and(|value| !value.is_empty()) {
+            // Without the value, which may be a password.
             let words = "stands beside valueFrom: a variable has one of them, take one out";
-            verdict.invalid(Rule::VariableSource, format!("{field}.value"), value, words);
+            verdict.missing(Rule::VariableSource, format!("{field}.value"), words);
         } else if count_sources(source) != 1 {
             let words = "must name exactly one source, such as secretKeyRef";
             verdict.missing(Rule::VariableSource, format!("{field}.valueFrom"), words);
