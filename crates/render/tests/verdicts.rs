@@ -226,7 +226,7 @@ fn every_published_manifest_is_accepted_as_it_is_and_again_as_an_update() {
     let installations = [
         Policy::stateless(&config),
         Policy { inference_pools: Some(true), ..Policy::stateless(&config) },
-        Policy::stateless(&config),
+        Policy { inference_pools: Some(true), restricted: true, ..Policy::stateless(&config) },
     ];
     let (mut judged, mut refused) = (0, Vec::new());
     for (path, policy) in
