@@ -19,7 +19,7 @@ struct Volumes<'a> {
     not_made: Vec<&'a str>,
 }
 
-/// Volumes that come with an endpoint picker (`workload.md` section 8) and with checkpoints (section 7), on which this
+/// Volumes that come with an endpoint picker (`workload.md` section 11) and with checkpoints (6.8), on which this
 /// version does not act (`docs/design/deviations.md`, N-004).
 fn not_made(spec: &SharedSpec) -> Vec<&'static str> {
     let mut names = Vec::new();
