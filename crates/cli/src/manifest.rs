@@ -14,7 +14,7 @@ use serde_json::Value;
 pub struct Document {
     /// The file as it was named, `-` for standard input.
     pub source: String,
-    /// Position among the documents of its source, from 1.
+    /// Position among the documents of its source, from 1; the objects of a list share theirs.
     pub number: usize,
     /// The object, or why the text is none.
     pub object: Result<Value, String>,
@@ -76,15 +76,33 @@ fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
 fn split(source: &str, text: &str, documents: &mut Vec<Document>) {
     let parts = serde_yaml_ng::Deserializer::from_str(text);
     for (at, part) in parts.enumerate() {
-        let object = Value::deserialize(part).map_err(|error| error.to_string());
-        if object.as_ref().is_ok_and(Value::is_null) {
-            continue;
+        let document = |object| Document { source: source.to_owned(), number: at + 1, object };
+        match parse(part) {
+            Ok(Value::Null) => {}
+            Ok(object) => expand(object, &mut |object| documents.push(document(Ok(object)))),
+            Err(error) => {
+                documents.push(document(Err(error.to_string())));
+                break;
+            }
         }
-        let broken = object.is_err();
-        documents.push(Document { source: source.to_owned(), number: at + 1, object });
-        if broken {
-            break;
-        }
+    }
+}
+
+/// One document, with the merge keys (`<<`) of YAML 1.1 applied, as kubectl does.
+fn parse(part: serde_yaml_ng::Deserializer<'_>) -> Result<Value, serde_yaml_ng::Error> {
+    let mut tree = serde_yaml_ng::Value::deserialize(part)?;
+    tree.apply_merge()?;
+    serde_json::to_value(tree).map_err(serde::de::Error::custom)
+}
+
+/// The objects of a list one by one, as kubectl takes it; anything else as it is.
+fn expand(mut object: Value, found: &mut impl FnMut(Value)) {
+    let is_list = object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+    match object.get_mut("items").filter(|_| is_list).map(Value::take) {
+        Some(Value::Array(items)) => items.into_iter().for_each(|item| expand(item, found)),
+        Some(Value::Null) => {}
+        Some(other) => found(other),
+        None => found(object),
     }
 }
 
@@ -103,6 +121,23 @@ mod tests {
         let read = documents("a: 1\n---\n---\n# nothing\n---\nb: 2\n");
         let objects: Vec<_> = read.into_iter().map(|document| document.object.unwrap()).collect();
         assert_eq!(objects, [serde_json::json!({"a": 1}), serde_json::json!({"b": 2})]);
+    }
+
+    #[test]
+    fn the_objects_of_a_list_are_documents_of_their_own() {
+        let read = documents(
+            "kind: List\napiVersion: v1\nitems:\n- {a: 1}\n- {kind: XList, items: [{b: 2}]}\n---\nkind: List\nitems:\n",
+        );
+        let found: Vec<_> =
+            read.into_iter().map(|document| (document.number, document.object.unwrap())).collect();
+        assert_eq!(found, [(1, serde_json::json!({"a": 1})), (1, serde_json::json!({"b": 2}))]);
+    }
+
+    #[test]
+    fn merge_keys_are_applied() {
+        let read = documents("base: &base {x: 1, y: 2}\nuser: {<<: *base, y: 3}\n");
+        assert_eq!(read[0].object.as_ref().unwrap()["user"], serde_json::json!({"x": 1, "y": 3}));
+        assert!(documents("user: {<<: 7}\n")[0].object.is_err());
     }
 
     #[test]

@@ -62,7 +62,7 @@ proptest! {
             let of_controller = validate::graph(&dgd, &policy).err().unwrap_or_default();
             prop_assert_eq!(&of_controller, &verdict.errors, "controller and webhook");
             let lines = verdict.denial().map_or(0, |denial| denial.lines().count());
-            prop_assert_eq!(lines, verdict.errors.0.len(), "one line for each broken rule");
+            prop_assert_eq!(lines, verdict.errors.0.len() + verdict.errors.1.min(1), "one line for each broken rule");
             // What the reference let in can be edited: rules of ours are warnings as long as nothing else is broken.
             let requester = Requester::default();
             let after = dgd.on_update(&dgd, &requester, &policy);
@@ -73,8 +73,8 @@ proptest! {
             };
             prop_assert_eq!(contract(&after), contract(&verdict), "the contract's own rules stay");
             prop_assert_eq!(
-                after.errors.0.len() + after.warnings.len(),
-                verdict.errors.0.len() + verdict.warnings.len(),
+                after.errors.0.len() + after.errors.1 + after.warnings.len() + after.more_warnings,
+                verdict.errors.0.len() + verdict.errors.1 + verdict.warnings.len() + verdict.more_warnings,
                 "nothing is forgotten"
             );
         }
@@ -132,8 +132,8 @@ fn policies(config: &OperatorConfig) -> [Policy<'_>; 3] {
     let plain = Policy::stateless(config);
     [
         plain,
-        Policy { inference_pools: Some(false), grove: Some(true), restricted: true, config },
-        Policy { inference_pools: Some(true), grove: Some(false), ..plain },
+        Policy { inference_pools: Some(false), restricted: true, config },
+        Policy { inference_pools: Some(true), ..plain },
     ]
 }
 

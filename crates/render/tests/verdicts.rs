@@ -74,12 +74,12 @@ fn a_denial_names_every_broken_rule_in_the_order_of_the_fields_and_keeps_the_war
 
 #[test]
 fn a_key_with_a_line_break_cannot_write_a_line_of_its_own() {
-    let forged =
-        json!({"a\nspec.services must have": {"autoscaling": {}, "extraPodSpec": {"mainContainer": {}}}});
-    let verdict = create(&graph(&[("/spec/services", forged)]));
+    let forged = json!({"annotations": {"a\nspec.services must have": ""}, "labels": {"a\nb": ""}});
+    let verdict =
+        create(&graph(&[("/spec/services", json!({"a\nspec.services must have": {}})), (WORKER, forged)]));
     let denial = verdict.denial().unwrap();
     assert_eq!(denial.lines().count(), verdict.errors.0.len(), "{denial}");
-    assert!(denial.contains(r"spec.services[a\nspec.services must have].extraPodSpec"), "{denial}");
+    assert!(denial.contains(r"spec.services[a\nspec.services must have]: "), "{denial}");
     assert!(verdict.warnings.iter().all(|warning| !warning.text.contains(char::is_control)));
 }
 
@@ -112,17 +112,49 @@ fn a_rule_of_the_contract_refuses_a_change_even_if_it_was_broken_before() {
 }
 
 #[test]
-fn what_only_grove_refuses_is_a_warning_while_it_is_not_known_whether_grove_is_there() {
+fn what_only_grove_would_refuse_is_a_warning() {
     let long = graph(&[("/metadata", json!({"name": "g".repeat(40)}))]);
     let labelled = graph(&[(WORKER, json!({"labels": {"team": "a b"}}))]);
-    let config = OperatorConfig::default();
     for (dgd, rule) in [(long, Rule::GroveNameLong), (labelled, Rule::LabelValueInvalid)] {
-        let judge = |grove| dgd.on_create(&Policy { grove, ..Policy::stateless(&config) });
-        assert_eq!(rules(&judge(Some(true))), [rule]);
-        let unknown = judge(None);
-        assert_eq!(rules(&unknown), []);
-        assert_eq!(unknown.warnings.iter().map(|warning| warning.rule).collect::<Vec<_>>(), [rule]);
+        let verdict = create(&dgd);
+        assert_eq!(rules(&verdict), []);
+        assert_eq!(verdict.warnings.iter().map(|warning| warning.rule).collect::<Vec<_>>(), [rule]);
     }
+}
+
+#[test]
+fn a_verdict_is_short_however_many_rules_are_broken() {
+    let empty = || vec![json!({"name": ""}); 20_000];
+    let long = "s".repeat(900);
+    let worker = json!({"envs": empty(), "labels": (0..200).map(|at| (format!("l{at}"), json!("a b"))).collect::<serde_json::Map<_, _>>()});
+    let dgd = graph(&[
+        ("/spec", json!({"envs": [{"name": format!("={}", "\n".repeat(5_000))}]})),
+        ("/spec/services", json!({long.clone(): {"envs": empty()}, "é".repeat(900): {"envs": empty()}})),
+        (WORKER, worker),
+    ]);
+    let verdict = create(&dgd);
+    assert_eq!(verdict.errors.0.len(), 100);
+    assert_eq!(verdict.errors.1, 1 + 1 + 1 + 20_000 - 100);
+    assert_eq!((verdict.warnings.len(), verdict.more_warnings), (50, 150));
+    assert!(verdict.errors.0.iter().all(|error| error.field.chars().count() <= 100), "paths are short");
+    let denial = verdict.denial().unwrap();
+    assert!(denial.ends_with("\nand 19903 more errors"), "{}", &denial[denial.len() - 100..]);
+    assert!(denial.len() < 100 * 1_000, "{} bytes", denial.len());
+
+    // What is beyond the first hundred is forgiven like the rest, and hides nothing that is new.
+    assert_eq!(update(&dgd, &dgd).denial(), None);
+    let mut next = dgd.clone();
+    next.spec.services.get_mut("Worker").unwrap().replicas = Some(-1);
+    assert_eq!(rules(&update(&dgd, &next)), [Rule::ReplicasNegative]);
+}
+
+#[test]
+fn a_password_beside_a_source_is_not_repeated() {
+    let both =
+        json!([{"name": "A", "value": "hunter2", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]);
+    let verdict = create(&graph(&[(WORKER, json!({"envs": both}))]));
+    assert_eq!(rules(&verdict), [Rule::VariableSource]);
+    assert!(!format!("{verdict:?}").contains("hunter2"));
 }
 
 #[test]
@@ -193,8 +225,8 @@ fn every_published_manifest_is_accepted_as_it_is_and_again_as_an_update() {
     let config = support::platform();
     let installations = [
         Policy::stateless(&config),
-        Policy { inference_pools: Some(true), grove: Some(true), ..Policy::stateless(&config) },
-        Policy { inference_pools: Some(true), grove: Some(false), ..Policy::stateless(&config) },
+        Policy { inference_pools: Some(true), ..Policy::stateless(&config) },
+        Policy { inference_pools: Some(true), restricted: true, ..Policy::stateless(&config) },
     ];
     let (mut judged, mut refused) = (0, Vec::new());
     for (path, policy) in

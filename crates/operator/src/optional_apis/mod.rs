@@ -56,7 +56,7 @@ impl OptionalApis {
     /// What validation may ask of the cluster.
     #[must_use]
     pub fn policy<'a>(&self, config: &'a OperatorConfig, restricted: bool) -> Policy<'a> {
-        Policy { config, restricted, inference_pools: Some(self.inference_pools), grove: Some(self.grove) }
+        Policy { config, restricted, inference_pools: Some(self.inference_pools) }
     }
 
     fn of(list: &APIGroupList) -> Self {

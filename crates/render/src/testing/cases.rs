@@ -53,7 +53,6 @@ pub struct Case {
 pub struct CasePolicy {
     pub restricted: bool,
     pub inference_pools: Option<bool>,
-    pub grove: Option<bool>,
     pub trusted: Vec<String>,
 }
 
@@ -96,7 +95,6 @@ impl Case {
             config: &config,
             restricted: self.policy.restricted,
             inference_pools: self.policy.inference_pools,
-            grove: self.policy.grove,
         };
         let object = read(&self.object);
         match &self.old {

@@ -14,21 +14,22 @@ use crate::{
 /// `spec.pvcs` of a graph (`operator-process.md` section 7).
 pub(super) fn check_pvcs(pvcs: &[Pvc], verdict: &mut Verdict) {
     let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut created: BTreeMap<&str, usize> = BTreeMap::new();
     for (at, pvc) in pvcs.iter().enumerate() {
         let field = format!("spec.pvcs[{at}]");
         let of_name = format!("{field}.name");
+        let first = *taken.entry(&pvc.name).or_insert(at);
+        let maker = if pvc.create { *created.entry(&pvc.name).or_insert(at) } else { at };
+        let words = |other: usize| format!("is already the name of spec.pvcs[{other}]: list each claim once");
         if pvc.name.is_empty() {
             verdict.missing(Rule::PvcNameMissing, of_name, "is required: the name of the claim");
         } else if !names::is_dns_subdomain(&pvc.name) {
             verdict.invalid(Rule::ClaimNameInvalid, of_name, &pvc.name, texts::SUBDOMAIN);
-        } else if let Some(first) = taken.insert(&pvc.name, at) {
-            let words = format!("is already the name of spec.pvcs[{first}]: list each claim once");
-            if pvcs.get(first) == Some(pvc) {
-                // The same entry again contradicts nothing.
-                verdict.warn(Rule::PvcNameTaken, format!("{of_name}: {:?}: {words}", pvc.name));
-            } else {
-                verdict.invalid(Rule::PvcNameTaken, of_name, &pvc.name, &words);
-            }
+        } else if pvcs.get(maker).is_some_and(|other| other != pvc) {
+            verdict.invalid(Rule::PvcNameTaken, of_name, &pvc.name, &words(maker));
+        } else if first != at {
+            // One that is made and one that is there already contradict nothing.
+            verdict.warn(Rule::PvcNameTaken, format!("{of_name}: {:?}: {}", pvc.name, words(first)));
         }
         if pvc.create {
             check_created(&field, pvc, verdict);

@@ -36,7 +36,6 @@ pub(super) struct Place<'a> {
     pub field: &'a str,
     pub kind: Kind,
     pub policy: &'a Policy<'a>,
-    pub uses_grove: bool,
     /// The value of the label by which the Deployment finds its pods.
     pub selector: &'a str,
     /// The Dynamo namespace that the pods get.
@@ -54,7 +53,8 @@ pub fn component<'a>(
     policy: &Policy<'_>,
 ) -> Result<ValidatedComponent<'a>, FieldErrors> {
     static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
-    let (verdict, backend) = judge(dcd, policy);
+    let mut verdict = Verdict::default();
+    let backend = judge(dcd, policy, &mut verdict);
     let spec = &dcd.spec.shared;
     verdict.into_result(ValidatedComponent {
         name: dcd.metadata.name.as_deref().unwrap_or_default(),
@@ -74,18 +74,18 @@ fn owner(dcd: &DynamoComponentDeployment) -> &str {
     owners.find(|owner| owner.kind == Kind::Graph.as_str()).map_or("", |owner| owner.name.as_str())
 }
 
-/// The verdict, and the backend that the component runs.
+/// Returns the backend that the component runs.
 pub(super) fn judge(
     dcd: &DynamoComponentDeployment,
     policy: &Policy<'_>,
-) -> (Verdict, Option<BackendFramework>) {
-    let mut verdict = Verdict::default();
+    verdict: &mut Verdict,
+) -> Option<BackendFramework> {
     let spec = &dcd.spec.shared;
     let name = dcd.metadata.name.as_deref().unwrap_or_default();
     if !names::is_service_name(name) {
         verdict.invalid(Rule::ServiceNameInvalid, "metadata.name", name, texts::SERVICE_NAME);
     }
-    rollout::check_discovery("spec.annotations", &spec.annotations, &mut verdict);
+    rollout::check_discovery("spec.annotations", &spec.annotations, verdict);
     if let Some(service) = spec.service_name.as_deref().filter(|name| !names::is_label_value(name)) {
         verdict.invalid(Rule::LabelValueInvalid, "spec.serviceName", service, texts::LABEL_VALUE);
     }
@@ -109,13 +109,11 @@ pub(super) fn judge(
         field: "spec",
         kind: Kind::Component,
         policy,
-        uses_grove: false,
         selector: name,
         dynamo_namespace: &dynamo_namespace,
         pvcs: &[],
     };
-    let backend = shared(&place, spec, dcd.spec.backend_framework.as_ref(), &mut verdict);
-    (verdict, backend)
+    shared(&place, spec, dcd.spec.backend_framework.as_ref(), verdict)
 }
 
 /// The rules of the shared spec; returns the backend that the component runs.
@@ -170,8 +168,13 @@ fn check_deprecated(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict)
     // A component deployment must give one: nothing is replaced when it is the computed one.
     if !value.is_empty() && (place.kind == Kind::Graph || value != place.dynamo_namespace) {
         let computed = place.dynamo_namespace;
+        let advice = if place.kind == Kind::Graph {
+            "leave it out"
+        } else {
+            "pods get the latter, but the field is required here"
+        };
         let words = format!(
-            "is deprecated and ignored. Value '{value}' will be replaced with '{computed}': leave it out"
+            "is deprecated and ignored. Value '{value}' will be replaced with '{computed}': {advice}"
         );
         verdict.missing(Rule::DynamoNamespaceIgnored, format!("{field}.dynamoNamespace"), &words);
     }

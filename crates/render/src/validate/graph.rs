@@ -8,7 +8,9 @@ use dynamo_api::{
     v1alpha1::{DynamoGraphDeployment, SharedSpec},
 };
 
-use super::{FieldErrors, Kind, Policy, Rule, Verdict, claims, component, pod, restart, rollout, texts};
+use super::{
+    FieldErrors, Kind, Policy, Rule, Verdict, claims, component, findings, pod, restart, rollout, texts,
+};
 use crate::{
     component::ComponentType,
     config::DiscoveryBackend,
@@ -38,7 +40,9 @@ pub fn graph<'a>(
     dgd: &'a DynamoGraphDeployment,
     policy: &Policy<'_>,
 ) -> Result<ValidatedGraph<'a>, FieldErrors> {
-    judge(dgd, policy).into_result(ValidatedGraph {
+    let mut verdict = Verdict::default();
+    judge(dgd, policy, &mut verdict);
+    verdict.into_result(ValidatedGraph {
         name: dgd.metadata.name.as_deref().unwrap_or_default(),
         namespace: dgd.metadata.namespace.as_deref().unwrap_or_default(),
         graph: dgd,
@@ -46,20 +50,18 @@ pub fn graph<'a>(
     })
 }
 
-pub(super) fn judge(dgd: &DynamoGraphDeployment, policy: &Policy<'_>) -> Verdict {
-    let mut verdict = Verdict::default();
+pub(super) fn judge(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mut Verdict) {
     let spec = &dgd.spec;
-    check_metadata(dgd, policy, &mut verdict);
+    check_metadata(dgd, policy, verdict);
     if spec.services.is_empty() {
         verdict.missing(Rule::ServicesMissing, "spec.services", "must have at least one service");
     }
-    claims::check_pvcs(&spec.pvcs, &mut verdict);
-    pod::check_variables("spec.envs", &spec.envs, &mut verdict);
+    claims::check_pvcs(&spec.pvcs, verdict);
+    pod::check_variables("spec.envs", &spec.envs, verdict);
     if let Some(restart) = &spec.restart {
-        restart::check(restart, &spec.services, &mut verdict);
+        restart::check(restart, &spec.services, verdict);
     }
-    check_services(dgd, policy, &mut verdict);
-    verdict
+    check_services(dgd, policy, verdict);
 }
 
 fn check_metadata(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mut Verdict) {
@@ -98,11 +100,15 @@ fn check_services(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mu
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
     let mut epp: Option<&str> = None;
     for (service, shared) in &dgd.spec.services {
+        if !names::is_label_value(service) {
+            // Its paths could be of any length, and nothing of it will run.
+            let field = format!("spec.services[{}]", findings::cut(service.clone(), names::LABEL_LIMIT));
+            verdict.invalid(Rule::LabelValueInvalid, field, service, texts::LABEL_VALUE);
+            continue;
+        }
         let field = format!("spec.services[{service}]");
         let derived = names::component(name, service);
-        if !names::is_label_value(service) {
-            verdict.invalid(Rule::LabelValueInvalid, &field, service, texts::LABEL_VALUE);
-        } else if !names::is_service_name(&derived) {
+        if !names::is_service_name(&derived) {
             verdict.invalid(Rule::ServiceNameInvalid, &field, &derived, texts::SERVICE_NAME);
         }
         if let Some(other) = taken.insert(derived.clone(), service) {
@@ -110,7 +116,7 @@ fn check_services(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mu
                 format!("is also the derived name of service {other}: names must differ in more than case");
             verdict.invalid(Rule::ServiceNameTaken, &field, &derived, &words);
         }
-        check_grove_name(&field, name, service, dgd, policy, verdict);
+        check_grove_name(&field, name, service, dgd, verdict);
         if ComponentType::of(shared) == ComponentType::Epp
             && let Some(first) = epp.replace(service)
         {
@@ -127,7 +133,6 @@ fn check_services(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mu
             field: &field,
             kind: Kind::Graph,
             policy,
-            uses_grove: uses_grove(dgd, policy),
             selector: &derived,
             dynamo_namespace: &dynamo_namespace,
             pvcs: &dgd.spec.pvcs,
@@ -136,40 +141,30 @@ fn check_services(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mu
     }
 }
 
-/// Whether the graph becomes a PodCliqueSet (`operator-process.md` section 3).
-fn uses_grove(dgd: &DynamoGraphDeployment, policy: &Policy<'_>) -> bool {
-    policy.grove == Some(true) && !is_opted_out(dgd)
-}
-
 fn is_opted_out(dgd: &DynamoGraphDeployment) -> bool {
     let all = dgd.metadata.annotations.as_ref();
     all.and_then(|all| all.get(ENABLE_GROVE)).is_some_and(|value| value.eq_ignore_ascii_case("false"))
 }
 
-/// Grove counts the names of the set, the scaling group and the clique together (`multinode.md` 4.1, 4.5).
+/// Grove counts the names of the set, the scaling group and the clique together (`multinode.md` 4.1, 4.5). No graph
+/// uses Grove yet, so that this is advice for later.
 fn check_grove_name(
     field: &str,
     graph: &str,
     service: &str,
     dgd: &DynamoGraphDeployment,
-    policy: &Policy<'_>,
     verdict: &mut Verdict,
 ) {
     let nodes = dgd.spec.services.get(service).and_then(|spec| spec.multinode.as_ref());
     let parts = names::grove_parts(graph, service, nodes.is_some_and(|nodes| nodes.node_count > 1));
     let length: usize = parts.iter().map(String::len).sum();
-    if length <= GROVE_LIMIT || policy.grove == Some(false) || is_opted_out(dgd) {
+    if length <= GROVE_LIMIT || is_opted_out(dgd) {
         return;
     }
     let words = format!(
         "makes the names {} with {length} characters together: Grove allows {GROVE_LIMIT} characters; shorten the \
-         name of the graph or the service",
+         name of the graph or the service before it is to run under Grove",
         parts.join(" + ")
     );
-    if policy.grove == Some(true) {
-        verdict.invalid(Rule::GroveNameLong, field, service, &words);
-    } else {
-        verdict
-            .warn(Rule::GroveNameLong, format!("{field}: {service:?}: {words}, if this cluster has Grove"));
-    }
+    verdict.invalid(Rule::GroveNameLong, field, service, &words);
 }

@@ -6,15 +6,22 @@ use dynamo_api::v1alpha1::{
 };
 use kube::Resource;
 
-use super::{FieldErrors, Policy, Requester, Verdict, component, graph, graph_update, model, request};
+use super::{Policy, Requester, Verdict, component, graph, graph_update, model, request};
 
 /// A kind whose objects are judged.
 pub trait Judged: Resource + Sized {
-    /// The verdict on an object as it stands; also the one of controllers and the command line.
-    fn on_create(&self, policy: &Policy<'_>) -> Verdict;
+    /// Adds what an object breaks as it stands. Called by the methods below, not to be called alone.
+    fn judge(&self, policy: &Policy<'_>, verdict: &mut Verdict);
 
     /// What only a change can break. Called by [`Judged::on_update`], not to be called alone.
     fn judge_change(&self, old: &Self, requester: &Requester<'_>, verdict: &mut Verdict);
+
+    /// The verdict on an object as it stands; also the one of controllers and the command line.
+    fn on_create(&self, policy: &Policy<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        self.judge(policy, &mut verdict);
+        verdict
+    }
 
     /// The verdict on a change. An object that is being deleted may change in any way: its finalizers must be able to
     /// go. A rule of ours that `old` broke in the same way is a warning, so that what the reference let in can be
@@ -24,30 +31,21 @@ pub trait Judged: Resource + Sized {
             return Verdict::default();
         }
         let mut verdict = self.on_create(policy);
-        if verdict.errors.0.iter().any(|error| error.rule.spec().is_ours()) {
-            forgive(&mut verdict, &old.on_create(policy).errors);
+        if !verdict.errors.0.is_empty() {
+            let mut before = Verdict::recording();
+            old.judge(policy, &mut before);
+            verdict = before.forgiving();
+            self.judge(policy, &mut verdict);
+            verdict.forget();
         }
         self.judge_change(old, requester, &mut verdict);
         verdict
     }
 }
 
-fn forgive(verdict: &mut Verdict, old: &FieldErrors) {
-    let (errors, forgiven) = std::mem::take(&mut verdict.errors.0).into_iter().partition(|error| {
-        let before = |old: &super::FieldError| {
-            (old.rule, &old.field, &old.value) == (error.rule, &error.field, &error.value)
-        };
-        !error.rule.spec().is_ours() || !old.0.iter().any(before)
-    });
-    verdict.errors = FieldErrors(errors);
-    for error in forgiven {
-        verdict.warn(error.rule, error.text);
-    }
-}
-
 impl Judged for DynamoGraphDeployment {
-    fn on_create(&self, policy: &Policy<'_>) -> Verdict {
-        graph::judge(self, policy)
+    fn judge(&self, policy: &Policy<'_>, verdict: &mut Verdict) {
+        graph::judge(self, policy, verdict);
     }
 
     fn judge_change(&self, old: &Self, requester: &Requester<'_>, verdict: &mut Verdict) {
@@ -56,8 +54,8 @@ impl Judged for DynamoGraphDeployment {
 }
 
 impl Judged for DynamoComponentDeployment {
-    fn on_create(&self, policy: &Policy<'_>) -> Verdict {
-        component::judge(self, policy).0
+    fn judge(&self, policy: &Policy<'_>, verdict: &mut Verdict) {
+        component::judge(self, policy, verdict);
     }
 
     fn judge_change(&self, old: &Self, _: &Requester<'_>, verdict: &mut Verdict) {
@@ -67,8 +65,8 @@ impl Judged for DynamoComponentDeployment {
 }
 
 impl Judged for DynamoModel {
-    fn on_create(&self, _: &Policy<'_>) -> Verdict {
-        model::judge(self)
+    fn judge(&self, _: &Policy<'_>, verdict: &mut Verdict) {
+        model::judge(self, verdict);
     }
 
     fn judge_change(&self, old: &Self, _: &Requester<'_>, verdict: &mut Verdict) {
@@ -77,8 +75,8 @@ impl Judged for DynamoModel {
 }
 
 impl Judged for DynamoGraphDeploymentRequest {
-    fn on_create(&self, policy: &Policy<'_>) -> Verdict {
-        request::judge(self, policy)
+    fn judge(&self, policy: &Policy<'_>, verdict: &mut Verdict) {
+        request::judge(self, policy, verdict);
     }
 
     fn judge_change(&self, old: &Self, _: &Requester<'_>, verdict: &mut Verdict) {

@@ -39,8 +39,6 @@ pub struct Policy<'a> {
     pub restricted: bool,
     /// Whether the API group `inference.networking.k8s.io` is there; `None` is not judged.
     pub inference_pools: Option<bool>,
-    /// Whether the API group `grove.io` is there, so that graphs become PodCliqueSets; `None` is not known.
-    pub grove: Option<bool>,
 }
 
 impl<'a> Policy<'a> {
@@ -48,7 +46,7 @@ impl<'a> Policy<'a> {
     /// (`operator-process.md` section 8).
     #[must_use]
     pub fn stateless(config: &'a OperatorConfig) -> Self {
-        Self { config, restricted: false, inference_pools: None, grove: None }
+        Self { config, restricted: false, inference_pools: None }
     }
 }
 
@@ -90,9 +88,17 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// All broken rules of one object, in the order of its fields.
+/// The broken rules of one object, in the order of its fields: the first 100, and how many there are beside them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FieldErrors(pub Vec<FieldError>);
+pub struct FieldErrors(pub Vec<FieldError>, pub usize);
+
+impl FieldErrors {
+    /// The words for `more` errors that are not told.
+    #[must_use]
+    pub fn say_more(more: usize) -> String {
+        format!("and {more} more errors")
+    }
+}
 
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,6 +107,9 @@ impl fmt::Display for FieldErrors {
                 f.write_str("; ")?;
             }
             error.fmt(f)?;
+        }
+        if self.1 > 0 {
+            write!(f, "; {}", Self::say_more(self.1))?;
         }
         Ok(())
     }

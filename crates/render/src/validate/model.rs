@@ -7,8 +7,7 @@ use super::{Rule, Verdict};
 
 const SCHEMES: [&str; 2] = ["s3://", "hf://"];
 
-pub(super) fn judge(model: &DynamoModel) -> Verdict {
-    let mut verdict = Verdict::default();
+pub(super) fn judge(model: &DynamoModel, verdict: &mut Verdict) {
     let spec = &model.spec;
     if spec.model_name.is_empty() {
         let words = "is required: the name that clients ask for";
@@ -19,7 +18,7 @@ pub(super) fn judge(model: &DynamoModel) -> Verdict {
         verdict.missing(Rule::BaseModelNameMissing, "spec.baseModelName", words);
     }
     if !spec.model_type.is_lora() {
-        return verdict;
+        return;
     }
     let field = "spec.source.uri";
     match &spec.source {
@@ -37,7 +36,6 @@ pub(super) fn judge(model: &DynamoModel) -> Verdict {
         }
         Some(_) => {}
     }
-    verdict
 }
 
 pub(super) fn judge_change(new: &DynamoModel, old: &DynamoModel, verdict: &mut Verdict) {

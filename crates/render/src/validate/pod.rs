@@ -12,6 +12,26 @@ use crate::{component::ComponentType, names, parts::volumes};
 const PORTS: std::ops::RangeInclusive<i32> = 1..=65535;
 const PORT: &str = "must be a port: a number from 1 to 65535, or a name of at most 15 of a-z, 0-9 and '-'";
 
+/// The volumes by which containers can mount something.
+struct Volumes<'a> {
+    there: BTreeSet<&'a str>,
+    /// Those that this version does not make, although graphs written for the reference count on them.
+    not_made: Vec<&'a str>,
+}
+
+/// Volumes that come with an endpoint picker (`workload.md` section 11) and with checkpoints (6.8), on which this
+/// version does not act (`docs/design/deviations.md`, N-004).
+fn not_made(spec: &SharedSpec) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    if ComponentType::of(spec) == ComponentType::Epp {
+        names.extend(["epp-config", "hf-cache"]);
+    }
+    if spec.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.enabled) {
+        names.extend(["checkpoint-signal", "checkpoint-storage", "podinfo"]);
+    }
+    names
+}
+
 /// `main` is the main container as it would be made.
 pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, main: Option<&Container>, verdict: &mut Verdict) {
     let (none, no_labels) = (PodSpec::default(), BTreeMap::new());
@@ -25,8 +45,10 @@ pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, main: Option<&Containe
         verdict,
     );
     let added = volumes::build_volumes(spec);
-    let volumes: BTreeSet<&str> =
-        pod.volumes.iter().flatten().chain(&added).map(|volume| volume.name.as_str()).collect();
+    let volumes = Volumes {
+        there: pod.volumes.iter().flatten().chain(&added).map(|volume| volume.name.as_str()).collect(),
+        not_made: not_made(spec),
+    };
     if let Some(main) = main {
         check_main(place, spec, main, verdict);
         check_mounts(&format!("{field}.mainContainer"), main, &volumes, verdict);
@@ -49,7 +71,7 @@ pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, main: Option<&Containe
         }
     }
     let policy = pod.restart_policy.as_deref().unwrap_or_default();
-    if !place.uses_grove && !["", "Always"].contains(&policy) {
+    if !["", "Always"].contains(&policy) {
         let words = "must be Always in a Deployment: leave it out";
         verdict.invalid(Rule::RestartPolicyFixed, format!("{field}.restartPolicy"), policy, words);
     }
@@ -70,7 +92,7 @@ fn check_main(place: &Place<'_>, spec: &SharedSpec, main: &Container, verdict: &
 }
 
 /// Sidecars and init containers.
-fn check_others(field: &str, pod: &PodSpec, main: &str, volumes: &BTreeSet<&str>, verdict: &mut Verdict) {
+fn check_others(field: &str, pod: &PodSpec, main: &str, volumes: &Volumes<'_>, verdict: &mut Verdict) {
     let mut taken: BTreeMap<&str, String> = BTreeMap::new();
     let sidecars =
         pod.containers.iter().enumerate().map(|(at, one)| (format!("{field}.containers[{at}]"), one));
@@ -117,17 +139,25 @@ fn check_container(field: &str, container: &Container, verdict: &mut Verdict) {
     }
 }
 
-fn check_mounts(field: &str, container: &Container, volumes: &BTreeSet<&str>, verdict: &mut Verdict) {
+fn check_mounts(field: &str, container: &Container, volumes: &Volumes<'_>, verdict: &mut Verdict) {
     for (at, mount) in container.volume_mounts.iter().flatten().enumerate() {
-        if !volumes.contains(mount.name.as_str()) {
+        let name = mount.name.as_str();
+        if volumes.there.contains(name) {
+            continue;
+        }
+        let field = format!("{field}.volumeMounts[{at}].name");
+        if volumes.not_made.contains(&name) {
+            verdict.warn(
+                Rule::MountVolumeUnknown,
+                format!(
+                    "{field}: {name:?}: is no volume of the pod in this version, which does not act on eppConfig and \
+                     checkpoint: add it to extraPodSpec.volumes"
+                ),
+            );
+        } else {
             let words =
                 "is no volume of the pod: add it to extraPodSpec.volumes, or the claim to volumeMounts";
-            verdict.invalid(
-                Rule::MountVolumeUnknown,
-                format!("{field}.volumeMounts[{at}].name"),
-                &mount.name,
-                words,
-            );
+            verdict.invalid(Rule::MountVolumeUnknown, field, name, words);
         }
     }
 }
@@ -171,9 +201,10 @@ pub(super) fn check_variables(field: &str, variables: &[EnvVar], verdict: &mut V
         }
         let Some(source) = &variable.value_from else { continue };
         let field = format!("{field}[{at}]");
-        if let Some(value) = variable.value.as_ref().filter(|value| !value.is_empty()) {
+        if variable.value.as_ref().is_some_and(|value| !value.is_empty()) {
+            // Without the value, which may be a password.
             let words = "stands beside valueFrom: a variable has one of them, take one out";
-            verdict.invalid(Rule::VariableSource, format!("{field}.value"), value, words);
+            verdict.missing(Rule::VariableSource, format!("{field}.value"), words);
         } else if count_sources(source) != 1 {
             let words = "must name exactly one source, such as secretKeyRef";
             verdict.missing(Rule::VariableSource, format!("{field}.valueFrom"), words);

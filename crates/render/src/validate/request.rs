@@ -9,8 +9,7 @@ use crate::names::{self, LABEL_LIMIT};
 
 const CONFIG: &str = "spec.profilingConfig.config";
 
-pub(super) fn judge(request: &DynamoGraphDeploymentRequest, policy: &Policy<'_>) -> Verdict {
-    let mut verdict = Verdict::default();
+pub(super) fn judge(request: &DynamoGraphDeploymentRequest, policy: &Policy<'_>, verdict: &mut Verdict) {
     let spec = &request.spec;
     let job = names::profiling_job(request.metadata.name.as_deref().unwrap_or_default());
     if job.len() > LABEL_LIMIT {
@@ -28,22 +27,21 @@ pub(super) fn judge(request: &DynamoGraphDeploymentRequest, policy: &Policy<'_>)
         verdict.say(Rule::GpuDiscoveryRestricted, field, Some("true".to_owned()), text);
     }
     let profiling = &spec.profiling_config;
-    check_config(spec, &mut verdict);
+    check_config(spec, verdict);
     if profiling.profiler_image.is_empty() {
         let words = "is required: the image of the profiler";
         verdict.missing(Rule::ProfilerImageMissing, "spec.profilingConfig.profilerImage", words);
     }
-    check_references(spec, &mut verdict);
+    check_references(spec, verdict);
     if let Some(amounts) = &profiling.resources {
         let path = |side: &str, name: &str| format!("spec.profilingConfig.resources.{side}[{name}]");
-        resources::check(amounts, path, &mut verdict);
+        resources::check(amounts, path, verdict);
     }
     if let Some(overrides) = &spec.deployment_overrides {
         let field = "spec.deploymentOverrides";
-        texts::check_labels(&format!("{field}.labels"), &overrides.labels, &mut verdict);
-        texts::check_annotations(&format!("{field}.annotations"), &overrides.annotations, &mut verdict);
+        texts::check_labels(&format!("{field}.labels"), &overrides.labels, verdict);
+        texts::check_annotations(&format!("{field}.annotations"), &overrides.annotations, verdict);
     }
-    verdict
 }
 
 fn check_config(spec: &DynamoGraphDeploymentRequestSpec, verdict: &mut Verdict) {

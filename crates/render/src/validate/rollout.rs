@@ -24,9 +24,6 @@ pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict)
     if place.kind == Kind::Graph {
         check_discovery(&format!("{field}.annotations"), &spec.annotations, verdict);
     }
-    if place.uses_grove {
-        return;
-    }
     let of_pods = spec.extra_pod_metadata.as_ref().map(|extra| &extra.annotations);
     let find = |key: &str| match of_pods.and_then(|all| all.get(key)) {
         Some(value) => Some((format!("{field}.extraPodMetadata.annotations[{key}]"), value.as_str())),

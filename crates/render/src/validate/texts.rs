@@ -28,13 +28,11 @@ pub(super) fn check_service(place: &Place<'_>, spec: &SharedSpec, verdict: &mut 
     let field = place.field;
     check_annotations(&format!("{field}.annotations"), &spec.annotations, verdict);
     let of_labels = format!("{field}.labels");
-    if place.kind == Kind::Graph && !place.uses_grove {
-        // These labels reach no object on this path: a bad one hurts nobody until the graph moves to Grove.
+    if place.kind == Kind::Graph {
+        // These labels reach no object: a bad one hurts nobody until the graph moves to Grove.
         let mut unused = Verdict::default();
         check_labels(&of_labels, &spec.labels, &mut unused);
-        for error in unused.errors.0 {
-            verdict.warn(error.rule, error.text);
-        }
+        verdict.warn_of_errors(unused);
     } else {
         check_labels(&of_labels, &spec.labels, verdict);
     }

@@ -80,7 +80,7 @@ struct Installation {
 
 impl Installation {
     fn of(policy: &CasePolicy) -> Self {
-        let with_apis = policy.inference_pools == Some(true) || policy.grove == Some(true);
+        let with_apis = policy.inference_pools == Some(true);
         Self { with_apis, restricted: policy.restricted, trusted: policy.trusted.clone() }
     }
 

@@ -76,9 +76,9 @@ rules! {
     ServiceNameTaken "service-name-taken" [Graph] Both Error Invalid Admission
         "is also the derived name of service…names must differ in more than case",
         "ours: both would be one object (operator-process weak spot 16)";
-    GroveNameLong "grove-name-long" [Graph] Both Error Invalid Admission
+    GroveNameLong "grove-name-long" [Graph] Both Warning Invalid Admission
         "Grove allows 45 characters",
-        "ours: Grove refuses the PodCliqueSet (multinode 4.5); a warning while it is not known whether Grove is there";
+        "ours: Grove would refuse the PodCliqueSet (multinode 4.5); no graph uses Grove yet";
     DiscoveryBackendUnknown "discovery-backend-unknown" [Graph Component] Both Error Invalid Admission
         "nvidia.com/dynamo-discovery-backend…must be kubernetes or etcd",
         "ours: enum check of api weak spots, operator-process weak spot 16";
