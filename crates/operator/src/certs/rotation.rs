@@ -12,7 +12,7 @@ use super::{
     Error, Names,
     authority::{Authority, later},
     bundle::Bundle,
-    certificate::Certificate,
+    certificate::{Certificate, verify},
     published::{Published, Which},
     stored::{self, Asked, Change, Stored},
 };
@@ -101,6 +101,12 @@ pub fn plan(
     };
     let due = match signer_trouble(stored, now, policy) {
         Some(why) if stored.next.as_ref().is_none_or(|next| !next.certificate.is_valid_at(now)) => {
+            // What is stored works: if the Secret cannot be written, a wiped bundle is repaired nevertheless.
+            if is_usable(stored, published, now, policy)
+                && let Some(which) = published.differing(&stored.wanted())
+            {
+                return Step::Publish(which);
+            }
             // While an old leaf may be in use, the new authority must be known before it signs.
             return if stored.signer.is_err() && stored.leaf.is_err() && !anything_published {
                 Step::Bootstrap
@@ -124,6 +130,19 @@ pub fn plan(
         return Step::DropOld;
     }
     Step::Rest
+}
+
+/// Whether the stored bundle may be published as it is: API servers would accept the stored leaf, and no other leaf
+/// that may be in use loses its authority.
+fn is_usable(stored: &Stored, published: &Published, now: Timestamp, policy: &Policy) -> bool {
+    let wanted = stored.wanted();
+    let is_accepted = stored
+        .leaf
+        .as_ref()
+        .is_ok_and(|leaf| verify(leaf.chain(), &wanted, &policy.names.server(), now).is_ok());
+    is_accepted
+        && (stored.signer.is_ok()
+            || published.bundles().flat_map(Bundle::iter).all(|one| wanted.contains(one)))
 }
 
 /// Why another authority must sign.
