@@ -36,6 +36,15 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Conflicts in a row that are ordinary between replicas.
 const ORDINARY_CONFLICTS: u32 = 4;
 
+/// Answers to the making of an object that another has made.
+pub(super) const EXISTS: &[u16] = &[409];
+
+/// Answers to a merge patch of an object that has another version or went.
+pub(super) const MOVED: &[u16] = &[404, 409];
+
+/// Answers to a JSON patch whose `test` of the version failed, or whose object went.
+pub(super) const TEST_FAILED: &[u16] = &[404, 409, 422];
+
 /// What the keeper keeps, and where.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -334,7 +343,8 @@ pub(super) async fn write_secret(
             api.patch(name, &manager(), &patch).await
         }
     };
-    answer.map_err(|source| failure("write", format!("Secret {namespace}/{name}"), source))
+    let moved = if seen.is_some() { MOVED } else { EXISTS };
+    answer.map_err(|source| failure("write", format!("Secret {namespace}/{name}"), moved, source))
 }
 
 /// Puts `bundle` into the entries of a configuration that have another one.
@@ -345,7 +355,7 @@ pub(super) async fn publish(
     seen: &Configuration,
     bundle: &Bundle,
 ) -> Result<Configuration, Error> {
-    let fail = |source| failure("patch", format!("{} {name}", which.kind()), source);
+    let fail = |source| failure("patch", format!("{} {name}", which.kind()), TEST_FAILED, source);
     let patch =
         serde_json::from_value(seen.patch(bundle)).map_err(|error| fail(kube::Error::SerdeError(error)))?;
     let patch = Patch::<()>::Json(patch);
@@ -361,10 +371,11 @@ pub(super) async fn publish(
     })
 }
 
-/// A failed write. A version that moved is told as 409, for JSON patches as 422, and an object that went as 404.
-fn failure(verb: &str, what: String, source: kube::Error) -> Error {
+/// A failed write. `moved` are the codes by which API servers tell that the object is not the one that was seen;
+/// what else is refused is told as it is.
+pub(super) fn failure(verb: &str, what: String, moved: &[u16], source: kube::Error) -> Error {
     match &source {
-        kube::Error::Api(status) if matches!(status.code, 404 | 409 | 422) => {
+        kube::Error::Api(status) if moved.contains(&status.code) => {
             Error::Conflict { what, reason: status.message.clone() }
         }
         _ => Error::Api { what: format!("{verb} {what}"), source },
