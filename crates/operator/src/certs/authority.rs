@@ -114,7 +114,7 @@ impl Leaf {
     /// Reads `tls.crt` (leaf first, then intermediates) and `tls.key`.
     ///
     /// # Errors
-    /// [`Error::Pair`] when one does not parse or the key is not that of the first certificate.
+    /// [`Error::Pair`] when one does not parse, the key cannot sign here, or it is not that of the first certificate.
     pub fn read(certificate: &[u8], key: &[u8]) -> Result<Self, Error> {
         let pair = |reason: String| Error::Pair { reason };
         let chain = Certificate::read_all(certificate);
@@ -124,8 +124,17 @@ impl Leaf {
         let parsed = PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| pair(format!("tls.key is no key: {error}")))?;
         let ders = chain.iter().map(|certificate| certificate.der().clone()).collect();
-        let served = CertifiedKey::from_der(ders, parsed, &ring::default_provider())
-            .map_err(|error| pair(format!("tls.key does not belong to tls.crt: {error}")))?;
+        let key_of_server = ring::default_provider().key_provider.load_private_key(parsed).map_err(|_| {
+            pair(
+                "tls.key: this kind of key is not supported: use RSA 2048 to 4096, P-256, P-384 or Ed25519"
+                    .to_owned(),
+            )
+        })?;
+        let served = CertifiedKey::new(ders, key_of_server);
+        match served.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+            Err(error) => return Err(pair(format!("tls.key does not belong to tls.crt: {error}"))),
+        }
         Ok(Self {
             chain,
             certificate_pem: certificate.to_vec(),

@@ -54,8 +54,8 @@ impl Certificate {
                 .collect();
             names.sort_unstable();
             (
-                Timestamp::from_second(validity.not_before.timestamp()).ok()?,
-                Timestamp::from_second(validity.not_after.timestamp()).ok()?,
+                clamped(validity.not_before.timestamp()),
+                clamped(validity.not_after.timestamp()),
                 names,
                 parsed.is_ca(),
             )
@@ -129,6 +129,12 @@ pub fn verify(chain: &[Certificate], bundle: &Bundle, name: &str, now: Timestamp
         .verify_server_cert(leaf.der(), &intermediates, &server, &[], UnixTime::since_unix_epoch(since_epoch))
         .map(|_| ())
         .map_err(|error| error.to_string())
+}
+
+/// Certificates without an end say 31 December 9999, some hours more than the calendar has here.
+fn clamped(seconds: i64) -> Timestamp {
+    let nearest = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_second(seconds).unwrap_or(nearest)
 }
 
 fn open<'a>(der: &'a CertificateDer<'static>) -> Option<X509Certificate<'a>> {

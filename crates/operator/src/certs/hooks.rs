@@ -174,13 +174,17 @@ async fn wait(
     Ok(())
 }
 
-async fn get_secret(client: &Client, namespace: &str, name: &str) -> Result<Option<Secret>, Error> {
+pub(super) async fn get_secret(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Secret>, Error> {
     let api = Api::<Secret>::namespaced(client.clone(), namespace);
     let fail = |source| Error::Api { what: format!("read Secret {namespace}/{name}"), source };
     api.get_opt(name).await.map_err(fail)
 }
 
-async fn get_configuration(
+pub(super) async fn get_configuration(
     client: &Client,
     which: Which,
     name: &str,

@@ -20,11 +20,12 @@ use tracing::{debug, info};
 use super::{
     Configurations, Error, Names, Serving,
     bundle::Bundle,
+    hooks::{get_configuration, get_secret},
     published::{Configuration, Which},
     rotation::{self, Policy, Step},
     serving::accepted_by,
     stored::{self, Change, Stored},
-    watches::{self, Complaint, Failures, Registered, Seen, is_older},
+    watches::{self, Ahead, Complaint, Failures, Registered, Seen},
 };
 use crate::context::FIELD_MANAGER;
 
@@ -35,6 +36,15 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// Conflicts in a row that are ordinary between replicas.
 const ORDINARY_CONFLICTS: u32 = 4;
+
+/// Answers to the making of an object that another has made.
+pub(super) const EXISTS: &[u16] = &[409];
+
+/// Answers to a merge patch of an object that has another version or went.
+pub(super) const MOVED: &[u16] = &[404, 409];
+
+/// Answers to a JSON patch whose `test` of the version failed, or whose object went.
+pub(super) const TEST_FAILED: &[u16] = &[404, 409, 422];
 
 /// What the keeper keeps, and where.
 #[derive(Debug, Clone)]
@@ -60,6 +70,7 @@ pub struct Keeper {
     serving: Serving,
     /// The Secret, once its watch has answered.
     secret: Option<Option<Secret>>,
+    ahead: Ahead,
     registered: Registered,
     /// The bundles last seen, and since when they are so.
     bundles: Option<(Vec<Bundle>, Instant)>,
@@ -89,6 +100,7 @@ impl Keeper {
             settings,
             serving,
             secret: None,
+            ahead: Ahead::default(),
             registered: Registered::default(),
             bundles: None,
             made: None,
@@ -138,13 +150,35 @@ impl Keeper {
     }
 
     fn note_secret(&mut self, told: Option<Secret>) {
-        if let (Some(Some(known)), Some(told)) = (&self.secret, &told)
-            && known.metadata.uid == told.metadata.uid
-            && is_older(version_of(told), version_of(known))
-        {
-            return;
+        let version = told.as_ref().map(uid_and_version);
+        if !self.ahead.is_ahead_of(version) {
+            self.secret = Some(told);
         }
+    }
+
+    /// Takes in what an own write or read told.
+    fn set_secret(&mut self, told: Option<Secret>) {
+        let owned = |secret: &Secret| {
+            let (uid, version) = uid_and_version(secret);
+            (uid.to_owned(), version.to_owned())
+        };
+        let known = self.secret.as_ref().and_then(Option::as_ref).map(owned);
+        self.ahead.set(known, told.as_ref().map(owned));
         self.secret = Some(told);
+    }
+
+    /// Reads what `step` could not write: after a restore of etcd no watch may tell of it.
+    async fn read_again(&mut self, step: &Step) -> Result<(), Error> {
+        if let Step::Publish(which) = *step {
+            let name = self.settings.configurations.name(which);
+            let current = get_configuration(&self.client, which, name).await?;
+            self.registered.set(which, current);
+        } else {
+            let Settings { namespace, secret, .. } = &self.settings;
+            let current = get_secret(&self.client, namespace, secret).await?;
+            self.set_secret(current);
+        }
+        Ok(())
     }
 
     /// Does steps until one must wait. Returns when to look again although no watch tells anything.
@@ -164,13 +198,28 @@ impl Keeper {
                     self.complaint.end();
                     return self.serving.deadline().unwrap_or(now + CHECK).min(now + CHECK);
                 }
+                Step::Leave { service } => {
+                    let reason = self.of_another(&service);
+                    self.complaint.tell("the Secret is left as it is", &reason);
+                    return self.serving.deadline().unwrap_or(now + CHECK).min(now + CHECK);
+                }
                 Step::Settle => {
                     let since = self.bundles.as_ref().map_or(now, |(_, since)| *since);
                     return (since + self.settings.settle).max(now + Duration::from_millis(10));
                 }
                 step => match self.perform(&step).await {
                     Ok(()) => self.succeeded(&step),
-                    Err(error) => return Instant::now() + self.failed(&error),
+                    Err(error) => {
+                        let delay = self.failed(&error);
+                        // The first conflict is answered by the watch.
+                        if self.conflicts > 1
+                            && matches!(error, Error::Conflict { .. })
+                            && let Err(error) = self.read_again(&step).await
+                        {
+                            debug!(%error, "cannot look again");
+                        }
+                        return Instant::now() + delay;
+                    }
                 },
             }
         }
@@ -208,11 +257,23 @@ impl Keeper {
             self.serving.metrics().expires("ca", signer.certificate.not_after);
         }
         let name = self.settings.names.server();
-        let trouble = self.registered.trouble(&self.settings.configurations);
+        let settled = since.elapsed() >= self.settings.settle;
+        let step = rotation::plan(stored.as_ref(), published, now, &self.policy, settled);
+        let trouble = match &step {
+            Step::Leave { service } => Some(self.of_another(service)),
+            _ => self.registered.trouble(&self.settings.configurations),
+        };
         self.serving.update(offered, accepted_by(published, &name, now), trouble);
         warn_of_unknown_request(&mut self.asked, secret.as_ref());
-        let settled = since.elapsed() >= self.settings.settle;
-        Some(rotation::plan(stored.as_ref(), published, now, &self.policy, settled))
+        Some(step)
+    }
+
+    fn of_another(&self, service: &str) -> String {
+        let Settings { namespace, secret, .. } = &self.settings;
+        format!(
+            "Secret {namespace}/{secret} holds the certificate of another Service, {service}: set another \
+             webhook.certificateSecret.name, or delete the Secret if that Service is gone"
+        )
     }
 
     async fn perform(&mut self, step: &Step) -> Result<(), Error> {
@@ -227,7 +288,7 @@ impl Keeper {
         let Some(change) = change else { return Ok(()) };
         let Settings { namespace, secret: name, .. } = &self.settings;
         let written = write_secret(&self.client, namespace, name, secret.as_ref(), &change).await?;
-        self.note_secret(Some(written));
+        self.set_secret(Some(written));
         Ok(())
     }
 
@@ -236,18 +297,16 @@ impl Keeper {
     /// bundle over a newer one.
     async fn publish(&mut self, which: Which) -> Result<(), Error> {
         let Settings { namespace, secret: name, configurations, .. } = &self.settings;
-        let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
-        let fail = |source| Error::Api { what: format!("read Secret {namespace}/{name}"), source };
-        let current = api.get_opt(name).await.map_err(fail)?;
+        let current = get_secret(&self.client, namespace, name).await?;
         if current.as_ref().map(version_of) != self.secret.as_ref().and_then(Option::as_ref).map(version_of) {
-            self.secret = Some(current);
+            self.set_secret(current);
             return Ok(());
         }
         let (Some(secret), Some(published)) = (current, self.registered.published()) else { return Ok(()) };
         let Some(configuration) = published.get(which) else { return Ok(()) };
         let (wanted, name) = (Stored::read(&secret).wanted(), configurations.name(which));
         let written = publish(&self.client, which, name, configuration, &wanted).await?;
-        self.registered.note(which, Some(written));
+        self.registered.set(which, Some(written));
         self.serving.metrics().step("publish");
         info!(kind = which.kind(), %name, "published the bundle: it was not that of the Secret");
         Ok(())
@@ -275,7 +334,7 @@ impl Keeper {
             Step::DropOld => {
                 info!(%namespace, %secret, "dropped authorities that no living certificate needs");
             }
-            Step::Publish(_) | Step::Settle | Step::Rest => {}
+            Step::Publish(_) | Step::Leave { .. } | Step::Settle | Step::Rest => {}
         }
     }
 
@@ -334,7 +393,8 @@ pub(super) async fn write_secret(
             api.patch(name, &manager(), &patch).await
         }
     };
-    answer.map_err(|source| failure("write", format!("Secret {namespace}/{name}"), source))
+    let moved = if seen.is_some() { MOVED } else { EXISTS };
+    answer.map_err(|source| failure("write", format!("Secret {namespace}/{name}"), moved, source))
 }
 
 /// Puts `bundle` into the entries of a configuration that have another one.
@@ -345,7 +405,7 @@ pub(super) async fn publish(
     seen: &Configuration,
     bundle: &Bundle,
 ) -> Result<Configuration, Error> {
-    let fail = |source| failure("patch", format!("{} {name}", which.kind()), source);
+    let fail = |source| failure("patch", format!("{} {name}", which.kind()), TEST_FAILED, source);
     let patch =
         serde_json::from_value(seen.patch(bundle)).map_err(|error| fail(kube::Error::SerdeError(error)))?;
     let patch = Patch::<()>::Json(patch);
@@ -361,10 +421,11 @@ pub(super) async fn publish(
     })
 }
 
-/// A failed write. A version that moved is told as 409, for JSON patches as 422, and an object that went as 404.
-fn failure(verb: &str, what: String, source: kube::Error) -> Error {
+/// A failed write. `moved` are the codes by which API servers tell that the object is not the one that was seen;
+/// what else is refused is told as it is.
+pub(super) fn failure(verb: &str, what: String, moved: &[u16], source: kube::Error) -> Error {
     match &source {
-        kube::Error::Api(status) if matches!(status.code, 404 | 409 | 422) => {
+        kube::Error::Api(status) if moved.contains(&status.code) => {
             Error::Conflict { what, reason: status.message.clone() }
         }
         _ => Error::Api { what: format!("{verb} {what}"), source },
@@ -377,4 +438,8 @@ fn manager() -> PatchParams {
 
 fn version_of(secret: &Secret) -> &str {
     secret.metadata.resource_version.as_deref().unwrap_or_default()
+}
+
+fn uid_and_version(secret: &Secret) -> (&str, &str) {
+    (secret.metadata.uid.as_deref().unwrap_or_default(), version_of(secret))
 }

@@ -12,7 +12,7 @@ use super::{
     Error, Names,
     authority::{Authority, later},
     bundle::Bundle,
-    certificate::Certificate,
+    certificate::{Certificate, verify},
     published::{Published, Which},
     stored::{self, Asked, Change, Stored},
 };
@@ -61,6 +61,8 @@ pub enum Step {
     IssueLeaf { by: By, why: String },
     /// Takes authorities out of the bundle that no living leaf needs.
     DropOld,
+    /// The Secret belongs to another Service, which uses it: nothing is done with it.
+    Leave { service: String },
     /// Both authorities are published; API servers get time to see it.
     Settle,
     /// Everything is as it should be.
@@ -76,7 +78,7 @@ impl Step {
             Self::StoreNext { .. } => Some("store_next_ca"),
             Self::IssueLeaf { .. } => Some("issue_leaf"),
             Self::DropOld => Some("drop_old_ca"),
-            Self::Publish(_) | Self::Settle | Self::Rest => None,
+            Self::Publish(_) | Self::Leave { .. } | Self::Settle | Self::Rest => None,
         }
     }
 }
@@ -99,8 +101,17 @@ pub fn plan(
             Step::Bootstrap
         };
     };
+    if let Some(service) = other_service(stored, now, policy) {
+        return Step::Leave { service };
+    }
     let due = match signer_trouble(stored, now, policy) {
         Some(why) if stored.next.as_ref().is_none_or(|next| !next.certificate.is_valid_at(now)) => {
+            // What is stored works: if the Secret cannot be written, a wiped bundle is repaired nevertheless.
+            if is_usable(stored, published, now, policy)
+                && let Some(which) = published.differing(&stored.wanted())
+            {
+                return Step::Publish(which);
+            }
             // While an old leaf may be in use, the new authority must be known before it signs.
             return if stored.signer.is_err() && stored.leaf.is_err() && !anything_published {
                 Step::Bootstrap
@@ -124,6 +135,30 @@ pub fn plan(
         return Step::DropOld;
     }
     Step::Rest
+}
+
+/// The Service that the stored certificate is for, when that is in force and names ours in no form. Two releases with
+/// one Secret would replace each other's certificate for ever.
+fn other_service(stored: &Stored, now: Timestamp, policy: &Policy) -> Option<String> {
+    let leaf = stored.leaf.as_ref().ok()?.certificate();
+    let is_in_force =
+        leaf.is_valid_at(now) && stored.bundle.iter().any(|authority| leaf.is_signed_by(authority));
+    let ours = policy.names.all();
+    let is_ours = leaf.names.iter().any(|name| ours.iter().any(|our| our.eq_ignore_ascii_case(name)));
+    (is_in_force && !is_ours).then(|| leaf.names.first().cloned()).flatten()
+}
+
+/// Whether the stored bundle may be published as it is: API servers would accept the stored leaf, and no other leaf
+/// that may be in use loses its authority.
+fn is_usable(stored: &Stored, published: &Published, now: Timestamp, policy: &Policy) -> bool {
+    let wanted = stored.wanted();
+    let is_accepted = stored
+        .leaf
+        .as_ref()
+        .is_ok_and(|leaf| verify(leaf.chain(), &wanted, &policy.names.server(), now).is_ok());
+    is_accepted
+        && (stored.signer.is_ok()
+            || published.bundles().flat_map(Bundle::iter).all(|one| wanted.contains(one)))
 }
 
 /// Why another authority must sign.
@@ -235,7 +270,7 @@ pub fn change(
             }
         }
         (Step::IssueLeaf { .. } | Step::DropOld, None)
-        | (Step::Publish(_) | Step::Settle | Step::Rest, _) => {
+        | (Step::Publish(_) | Step::Leave { .. } | Step::Settle | Step::Rest, _) => {
             return Ok(None);
         }
     };

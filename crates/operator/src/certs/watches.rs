@@ -68,18 +68,50 @@ fn told<K: 'static>(
 pub(super) struct Registered {
     published: Published,
     known: [bool; 2],
+    ahead: [Ahead; 2],
+}
+
+/// The form of an object, by uid and version, that an own write or read told before the watch did. Only until the
+/// watch has caught up are versions compared: after a restore of etcd they start lower.
+#[derive(Debug, Default)]
+pub(super) struct Ahead(Option<(String, String)>);
+
+impl Ahead {
+    pub(super) fn set(&mut self, known: Option<(String, String)>, told: Option<(String, String)>) {
+        // What the watch told already is not told again.
+        if known != told {
+            self.0 = told;
+        }
+    }
+
+    /// Whether the watch tells an older form than the one that is known.
+    pub(super) fn is_ahead_of(&mut self, told: Option<(&str, &str)>) -> bool {
+        if let (Some((uid, version)), Some((told_uid, told_version))) = (&self.0, told)
+            && uid == told_uid
+            && is_older(told_version, version)
+        {
+            return true;
+        }
+        self.0 = None;
+        false
+    }
 }
 
 impl Registered {
-    /// Takes in what a watch or an own write told. An older form than the known one is passed over.
+    /// Takes in what a watch told.
     pub(super) fn note(&mut self, which: Which, configuration: Option<Configuration>) {
         self.known[which as usize] = true;
-        if let (Some(known), Some(told)) = (self.published.get(which), &configuration)
-            && known.uid == told.uid
-            && is_older(&told.version, &known.version)
-        {
-            return;
+        let told = configuration.as_ref().map(|told| (told.uid.as_str(), told.version.as_str()));
+        if !self.ahead[which as usize].is_ahead_of(told) {
+            self.published.set(which, configuration);
         }
+    }
+
+    /// Takes in what an own write or read told, which is newer than what the watch told.
+    pub(super) fn set(&mut self, which: Which, configuration: Option<Configuration>) {
+        let version = |one: &Configuration| (one.uid.clone(), one.version.clone());
+        let told = configuration.as_ref().map(version);
+        self.ahead[which as usize].set(self.published.get(which).map(version), told);
         self.published.set(which, configuration);
     }
 
@@ -96,7 +128,7 @@ impl Registered {
 }
 
 /// Compares two resourceVersions of one object. What is no number is never older.
-pub(super) fn is_older(version: &str, than: &str) -> bool {
+fn is_older(version: &str, than: &str) -> bool {
     let number = |version: &str| version.parse::<u128>().ok();
     matches!((number(version), number(than)), (Some(version), Some(than)) if version < than)
 }

@@ -1,8 +1,10 @@
 //! Promises of the rotation, on real certificates and without a cluster.
 //! `World` is one Secret and the bundles of two configurations; time is a value.
 
+mod answers;
 mod files;
 mod model;
+mod reading;
 mod steps;
 
 use jiff::{SignedDuration, Timestamp};

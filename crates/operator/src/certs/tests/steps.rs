@@ -151,6 +151,65 @@ fn a_wiped_bundle_is_published_again_and_only_where_it_differs() {
 }
 
 #[test]
+fn a_wiped_bundle_is_repaired_before_a_new_authority_is_stored() {
+    let mut asked = World::healthy();
+    asked.ask("ca");
+    let due = World::healthy();
+    let of_hook_jobs = World::of(of_hook_jobs(start()));
+    for (mut world, now) in [(asked, start()), (due, after_days(350)), (of_hook_jobs, start())] {
+        if now > start() {
+            // An authority that ends soon, with a leaf that is still good.
+            let signer = Authority::new(380, start()).unwrap();
+            let leaf = signer.issue(&names(), 365, start()).unwrap();
+            world.edit(
+                &Change::default()
+                    .set(stored::BUNDLE, signer.certificate.to_pem())
+                    .set(stored::SIGNER_KEY, signer.key_pem())
+                    .set(stored::LEAF, leaf.certificate_pem())
+                    .set(stored::LEAF_KEY, leaf.key_pem()),
+            );
+        }
+        world.published = published(&Bundle::default());
+        for which in Which::ALL {
+            let step = world.plan(now, false);
+            assert_eq!(step, Step::Publish(which));
+            world.act(&step, now);
+        }
+        assert_eq!(world.accepts(&world.leaf(), now), Ok(()));
+        assert!(matches!(world.plan(now, false), Step::StoreNext { .. }));
+    }
+}
+
+#[test]
+fn a_published_authority_of_unknown_leaves_is_stored_before_anything_is_published() {
+    let mut world = World::of(of_hook_jobs(start()));
+    let other = Authority::new(10, start()).unwrap().certificate;
+    world.published = published(&Bundle::from_iter([other.clone()]));
+    let step = world.plan(start(), false);
+    assert!(matches!(step, Step::StoreNext { .. }), "{step:?}");
+    world.act(&step, start());
+    assert!(world.stored().unwrap().wanted().contains(&other));
+}
+
+#[test]
+fn a_secret_in_use_by_another_service_is_left_alone() {
+    let mut policy = policy();
+    policy.names.service = "other".into();
+    for mut world in [World::healthy(), World::of(of_hook_jobs(start()))] {
+        let leave = Step::Leave { service: "webhook".into() };
+        let step = |world: &World, now| {
+            plan(world.stored().as_ref(), &published(&Bundle::default()), now, &policy, true)
+        };
+        assert_eq!(step(&world, start()), leave);
+        world.ask("ca");
+        assert_eq!(step(&world, start()), leave);
+        assert_ne!(step(&world, after_days(366)), leave, "nobody is served by what has expired");
+        world.edit(&Change::default().set(stored::LEAF, "garbage"));
+        assert_ne!(step(&world, start()), leave);
+    }
+}
+
+#[test]
 fn the_order_of_a_published_bundle_means_nothing() {
     let mut world = World::healthy();
     world.ask("ca");
