@@ -263,16 +263,17 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// The time for one request: that of the API server (`?timeout=10s`, from the webhook's `timeoutSeconds`) less a second
-/// for the way back, so that it hears from us and does not just stop waiting.
-fn allowed_time(uri: &Uri, default: Duration) -> Duration {
+/// for the way back, so that it hears from us and does not just stop waiting. Never more than `longest`: anybody who
+/// reaches the port can write a long time.
+fn allowed_time(uri: &Uri, longest: Duration) -> Duration {
     let pairs = uri.query().unwrap_or_default().split('&');
     let mut named = pairs.filter_map(|pair| pair.strip_prefix("timeout=")?.strip_suffix('s')?.parse().ok());
     match named.next_back() {
         Some(seconds @ 1..=30_u64) => {
             let whole = Duration::from_secs(seconds);
-            (whole / 2).max(whole.saturating_sub(Duration::from_secs(1)))
+            (whole / 2).max(whole.saturating_sub(Duration::from_secs(1))).min(longest)
         }
-        _ => default,
+        _ => longest,
     }
 }
 
@@ -296,11 +297,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_deadline_leaves_the_api_server_time_to_hear_the_answer() {
+    fn the_deadline_leaves_the_api_server_time_to_hear_the_answer_and_is_bounded() {
         for (query, milliseconds) in [
             ("", 9000),
             ("?timeout=10s", 9000),
-            ("?timeout=30s", 29000),
+            ("?timeout=30s", 9000),
             ("?timeout=2s", 1000),
             ("?timeout=1s", 500),
             ("?a=b&timeout=5s", 4000),

@@ -52,7 +52,7 @@ pub struct Limits {
     pub room: usize,
     /// Requests that are read or judged at once; one more is refused.
     pub requests: usize,
-    /// Time for a request that does not name its own (the API server does).
+    /// Longest time for one request. A caller may name less (the API server does), not more.
     pub deadline: Duration,
 }
 
