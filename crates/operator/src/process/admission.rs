@@ -66,9 +66,7 @@ pub(super) async fn serve(admission: Admission, mut stopping: watch::Receiver<bo
     let Admission { flags, client, knowledge, metrics, certificates, http2, ready } = admission;
     let serving = Serving::new(certificates);
     let config = server::tls_config(Arc::new(serving.resolver()), http2).map_err(Error::Tls)?;
-    // At a timeout of 1 s nothing would be left.
-    let deadline = flags.deadline().max(flags.timeout / 2);
-    let limits = Limits { deadline, ..Limits::default() };
+    let limits = Limits { deadline: flags.deadline(), ..Limits::default() };
     let readiness = serving.readiness();
     let keeping = keep(&flags, client, serving)?;
     let listener = server::bind(&flags.address).await?;

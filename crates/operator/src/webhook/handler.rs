@@ -24,7 +24,7 @@ use tracing::{error, info};
 
 use super::{
     Kind, Knowledge, Limits, MUTATING_PATH, WebhookMetrics,
-    body::{self, BodyError, Held},
+    body::{self, BodyError, Held, Pace},
     defaults, judge,
     metrics::{DenialLabels, ResultLabels, ReviewLabels},
     review::{Answer, Operation, Request, ReviewError},
@@ -38,6 +38,7 @@ struct Admission {
     knowledge: Knowledge,
     metrics: WebhookMetrics,
     limits: Limits,
+    bodies: Arc<Semaphore>,
     slots: Arc<Semaphore>,
     room: Arc<Semaphore>,
     heavy: Arc<Semaphore>,
@@ -55,6 +56,7 @@ pub fn router(knowledge: Knowledge, metrics: WebhookMetrics, limits: Limits) -> 
         knowledge,
         metrics,
         limits,
+        bodies: Arc::new(Semaphore::new(limits.bodies)),
         slots: Arc::new(Semaphore::new(limits.requests)),
         room: Arc::new(Semaphore::new(limits.room)),
         heavy: Arc::new(Semaphore::new(1)),
@@ -85,8 +87,6 @@ enum Refusal {
     ContentType(String),
     #[error(transparent)]
     Review(#[from] ReviewError),
-    #[error("the body did not arrive in time")]
-    SlowBody,
     #[error("the review was not judged in time")]
     SlowVerdict,
     #[error("a defect of the operator ended this review: its log has the details")]
@@ -101,7 +101,7 @@ impl Refusal {
             Self::Body(BodyError::Broken(_)) | Self::ContentType(_) | Self::Review(_) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::Slow) => StatusCode::REQUEST_TIMEOUT,
             Self::SlowVerdict => StatusCode::GATEWAY_TIMEOUT,
             Self::Defect => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -113,16 +113,17 @@ impl Refusal {
             Self::Busy(_) | Self::Body(BodyError::NoRoom) => Some("overload"),
             Self::Body(BodyError::TooLong(_)) => Some("too_large"),
             Self::Body(BodyError::Broken(_)) | Self::ContentType(_) | Self::Review(_) => Some("unreadable"),
-            Self::SlowBody | Self::SlowVerdict => Some("deadline"),
+            Self::Body(BodyError::Slow) | Self::SlowVerdict => Some("deadline"),
             Self::Defect => None,
         }
     }
 }
 
-/// One of the requests that may be in work; it counts until its work has really ended.
+/// One of the requests that may be in work: first of those that are read, then of those that are judged. It counts until
+/// its work has really ended.
 struct Slot {
     in_flight: Gauge,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Slot {
@@ -137,7 +138,7 @@ impl Admission {
         let (head, mut body) = request.into_parts();
         let deadline = start + allowed_time(&head.uri, self.limits.deadline);
         let received = self.receive(&head.headers, &mut body, deadline).await;
-        if received.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::SlowBody)) {
+        if received.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::Body(BodyError::Slow))) {
             body::discard(body).await;
         }
         let (slot, body) = received?;
@@ -161,17 +162,15 @@ impl Admission {
         body: &mut Body,
         deadline: Instant,
     ) -> Result<(Slot, Held), Refusal> {
-        let slot = self.slot()?;
-        check_content_type(headers)?;
-        let body = timeout_at(deadline, body::read(body, self.limits.body, &self.room));
-        Ok((slot, body.await.map_err(|_| Refusal::SlowBody)??))
-    }
-
-    fn slot(&self) -> Result<Slot, Refusal> {
-        let permit =
-            Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::Busy(self.limits.requests))?;
+        let permit = enter(&self.bodies, self.limits.bodies)?;
         self.metrics.in_flight.inc();
-        Ok(Slot { in_flight: self.metrics.in_flight.clone(), _permit: permit })
+        let mut slot = Slot { in_flight: self.metrics.in_flight.clone(), permit };
+        check_content_type(headers)?;
+        let pace = Pace { patience: self.limits.patience, rate: self.limits.rate, deadline };
+        let body = body::read(body, self.limits.body, &self.room, pace).await?;
+        // Only now, or callers that send slowly would keep the others from being judged.
+        slot.permit = enter(&self.slots, self.limits.requests)?;
+        Ok((slot, body))
     }
 
     /// A panic ends one review, never the process.
@@ -249,6 +248,10 @@ impl Admission {
         }
         response
     }
+}
+
+fn enter(places: &Arc<Semaphore>, number: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+    Arc::clone(places).try_acquire_owned().map_err(|_| Refusal::Busy(number))
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
