@@ -57,8 +57,8 @@ pub(super) fn knowledge(flags: &Flags, scope: &Scope, apis: watch::Receiver<Opti
     }
 }
 
-/// Serves reviews until `stopping`, and a while longer. The listener takes no connection before there is a
-/// certificate that API servers accept, since a failed handshake looks like a broken webhook.
+/// Serves reviews until `stopping`, and a while longer. The listener takes no connection before admission is ready for
+/// the first time, since a failed handshake looks like a broken webhook; early callers wait in its backlog.
 ///
 /// # Errors
 /// When the address cannot be bound or a task of the certificates ends.
@@ -71,13 +71,27 @@ pub(super) async fn serve(admission: Admission, mut stopping: watch::Receiver<bo
     let keeping = keep(&flags, client, serving)?;
     let listener = server::bind(&flags.address).await?;
     info!(address = flags.address, "admission listens");
+    let (mut unserved, mut first) = (stopping.clone(), readiness.clone());
     let withdrawn = async move {
         // An error means that the process is going away, which is a stop, too.
         let _ = stopping.wait_for(|stop| *stop).await;
         tokio::time::sleep(WITHDRAWAL).await;
     };
+    let serving = async move {
+        let is_ready = tokio::select! {
+            is_ready = first_ready(&mut first) => is_ready,
+            // Nobody was served, so nobody needs time to look elsewhere.
+            _ = unserved.wait_for(|stop| *stop) => return,
+        };
+        if !is_ready {
+            // The keeper has ended, which ends the process below.
+            return std::future::pending().await;
+        }
+        info!("admission takes reviews");
+        server::serve_tls(listener, router(knowledge, metrics, limits), Arc::new(config), withdrawn).await;
+    };
     tokio::select! {
-        () = server::serve_tls(listener, router(knowledge, metrics, limits), Arc::new(config), withdrawn) => Ok(()),
+        () = serving => Ok(()),
         () = keeping => Err(Error::Task("the keeper of the webhook certificates".to_owned())),
         () = report(readiness, ready) => Err(Error::Task("the state of the webhook certificates".to_owned())),
     }
@@ -118,6 +132,16 @@ fn keep(
             Box::pin(Keeper::new(client, settings, serving).run())
         }
     })
+}
+
+/// Waits until admission can work; false when it never will.
+async fn first_ready(readiness: &mut Readiness) -> bool {
+    while readiness.reason().is_some() {
+        if readiness.changed().await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// Carries the state of the certificates to `/readyz`, with its reason.
