@@ -153,3 +153,57 @@ async fn report(mut readiness: Readiness, ready: Condition) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+
+    use super::*;
+    use crate::server;
+
+    #[tokio::test]
+    async fn without_a_certificate_callers_wait_and_the_end_is_prompt() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let probes = server::Readiness::default();
+        let admission = Admission {
+            flags: WebhookFlags {
+                address: address.to_string(),
+                timeout: Duration::from_secs(10),
+                service: None,
+                namespace: None,
+                registrations: None,
+                certificate: CertificateSource::Files { folder: "no-such-folder".to_owned() },
+            },
+            client: Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap(),
+            knowledge: Knowledge {
+                config: OperatorConfig::default(),
+                version: "1.0.0".to_owned(),
+                restricted: false,
+                trusted: Vec::new(),
+                excluded: Box::new(|_| false),
+                optional_apis: Box::new(OptionalApis::default),
+            },
+            metrics: WebhookMetrics::default(),
+            certificates: CertificateMetrics::default(),
+            http2: false,
+            ready: probes.condition("certificate", "not there"),
+        };
+        let (stop, stopping) = watch::channel(false);
+        let process = tokio::spawn(serve(admission, stopping));
+        let mut early = loop {
+            assert!(!process.is_finished());
+            match TcpStream::connect(address).await {
+                Ok(socket) => break socket,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        // A connection that is taken and begins no handshake is hung up on after 5 s.
+        assert!(timeout(Duration::from_secs(6), early.read_u8()).await.is_err(), "it waits in the backlog");
+        assert_eq!(probes.missing().len(), 1);
+        stop.send_replace(true);
+        timeout(WITHDRAWAL, process).await.expect("there is nobody to wait for").unwrap().unwrap();
+        early.read_u8().await.expect_err("the listener is closed");
+    }
+}
