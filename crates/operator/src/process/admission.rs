@@ -57,8 +57,8 @@ pub(super) fn knowledge(flags: &Flags, scope: &Scope, apis: watch::Receiver<Opti
     }
 }
 
-/// Serves reviews until `stopping`, and a while longer. The listener takes no connection before there is a
-/// certificate that API servers accept, since a failed handshake looks like a broken webhook.
+/// Serves reviews until `stopping`, and a while longer. The listener takes no connection before admission is ready for
+/// the first time, since a failed handshake looks like a broken webhook; early callers wait in its backlog.
 ///
 /// # Errors
 /// When the address cannot be bound or a task of the certificates ends.
@@ -71,13 +71,27 @@ pub(super) async fn serve(admission: Admission, mut stopping: watch::Receiver<bo
     let keeping = keep(&flags, client, serving)?;
     let listener = server::bind(&flags.address).await?;
     info!(address = flags.address, "admission listens");
+    let (mut unserved, mut first) = (stopping.clone(), readiness.clone());
     let withdrawn = async move {
         // An error means that the process is going away, which is a stop, too.
         let _ = stopping.wait_for(|stop| *stop).await;
         tokio::time::sleep(WITHDRAWAL).await;
     };
+    let serving = async move {
+        let is_ready = tokio::select! {
+            is_ready = first_ready(&mut first) => is_ready,
+            // Nobody was served, so nobody needs time to look elsewhere.
+            _ = unserved.wait_for(|stop| *stop) => return,
+        };
+        if !is_ready {
+            // The keeper has ended, which ends the process below.
+            return std::future::pending().await;
+        }
+        info!("admission takes reviews");
+        server::serve_tls(listener, router(knowledge, metrics, limits), Arc::new(config), withdrawn).await;
+    };
     tokio::select! {
-        () = server::serve_tls(listener, router(knowledge, metrics, limits), Arc::new(config), withdrawn) => Ok(()),
+        () = serving => Ok(()),
         () = keeping => Err(Error::Task("the keeper of the webhook certificates".to_owned())),
         () = report(readiness, ready) => Err(Error::Task("the state of the webhook certificates".to_owned())),
     }
@@ -120,6 +134,16 @@ fn keep(
     })
 }
 
+/// Waits until admission can work; false when it never will.
+async fn first_ready(readiness: &mut Readiness) -> bool {
+    while readiness.reason().is_some() {
+        if readiness.changed().await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
 /// Carries the state of the certificates to `/readyz`, with its reason.
 async fn report(mut readiness: Readiness, ready: Condition) {
     loop {
@@ -127,5 +151,59 @@ async fn report(mut readiness: Readiness, ready: Condition) {
         if readiness.changed().await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+
+    use super::*;
+    use crate::server;
+
+    #[tokio::test]
+    async fn without_a_certificate_callers_wait_and_the_end_is_prompt() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let probes = server::Readiness::default();
+        let admission = Admission {
+            flags: WebhookFlags {
+                address: address.to_string(),
+                timeout: Duration::from_secs(10),
+                service: None,
+                namespace: None,
+                registrations: None,
+                certificate: CertificateSource::Files { folder: "no-such-folder".to_owned() },
+            },
+            client: Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap(),
+            knowledge: Knowledge {
+                config: OperatorConfig::default(),
+                version: "1.0.0".to_owned(),
+                restricted: false,
+                trusted: Vec::new(),
+                excluded: Box::new(|_| false),
+                optional_apis: Box::new(OptionalApis::default),
+            },
+            metrics: WebhookMetrics::default(),
+            certificates: CertificateMetrics::default(),
+            http2: false,
+            ready: probes.condition("certificate", "not there"),
+        };
+        let (stop, stopping) = watch::channel(false);
+        let process = tokio::spawn(serve(admission, stopping));
+        let mut early = loop {
+            assert!(!process.is_finished());
+            match TcpStream::connect(address).await {
+                Ok(socket) => break socket,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        // A connection that is taken and begins no handshake is hung up on after 5 s.
+        assert!(timeout(Duration::from_secs(6), early.read_u8()).await.is_err(), "it waits in the backlog");
+        assert_eq!(probes.missing().len(), 1);
+        stop.send_replace(true);
+        timeout(WITHDRAWAL, process).await.expect("there is nobody to wait for").unwrap().unwrap();
+        early.read_u8().await.expect_err("the listener is closed");
     }
 }

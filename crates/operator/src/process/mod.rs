@@ -53,6 +53,8 @@ pub enum Error {
     ClaimLost(#[from] ClaimLost),
     #[error(transparent)]
     Certificate(#[from] certs::Error),
+    #[error("cut off by a second signal: what still ran was not finished")]
+    SecondSignal,
     #[error("a task that must live has ended: {0}")]
     Task(String),
     #[error("--leader-election-namespace is required outside of a cluster")]
@@ -85,7 +87,7 @@ pub async fn run(flags: Flags) -> Result<(), Error> {
             warn!("what ran did not finish within {} s", DRAIN_LIMIT.as_secs());
             Ok(())
         }),
-        () = signals.next() => Err(Error::Task("second signal".to_owned())),
+        () = signals.next() => Err(Error::SecondSignal),
     }
 }
 

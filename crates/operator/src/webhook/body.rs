@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 /// How long, and how much of, a refused body is taken in: enough for any that is honest.
@@ -23,6 +23,8 @@ pub(super) enum BodyError {
     TooLong(usize),
     #[error("other reviews fill the memory set aside for bodies: try again")]
     NoRoom,
+    #[error("the body did not arrive in time")]
+    Slow,
     #[error("the body ended early: {0}")]
     Broken(#[from] axum::Error),
 }
@@ -34,16 +36,37 @@ pub(super) struct Held {
     _share: Option<OwnedSemaphorePermit>,
 }
 
+/// How fast a body must arrive, so that few callers cannot hold the room of all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// How long nothing may arrive.
+    pub patience: Duration,
+    /// Bytes per second.
+    pub rate: u32,
+    pub deadline: Instant,
+}
+
 /// Reads `body` up to `limit` bytes, taking one permit of `room` for each byte.
-pub(super) async fn read(body: &mut Body, limit: usize, room: &Arc<Semaphore>) -> Result<Held, BodyError> {
+pub(super) async fn read(
+    body: &mut Body,
+    limit: usize,
+    room: &Arc<Semaphore>,
+    pace: Pace,
+) -> Result<Held, BodyError> {
     let announced = axum::body::HttpBody::size_hint(body).lower();
     if announced > limit as u64 {
         return Err(BodyError::TooLong(limit));
     }
     let mut bytes = Vec::new();
     let mut share: Option<OwnedSemaphorePermit> = None;
-    while let Some(frame) = body.frame().await {
+    let mut due = Instant::now() + pace.patience;
+    while let Some(frame) =
+        timeout_at(due.min(pace.deadline), body.frame()).await.map_err(|_| BodyError::Slow)?
+    {
         let Ok(data) = frame?.into_data() else { continue };
+        // Bytes earn time, but none is saved: who sends most of a body at once cannot rest on it.
+        let earned = Duration::from_secs_f64(data.len() as f64 / f64::from(pace.rate.max(1)));
+        due = (due + earned).min(Instant::now() + pace.patience);
         if data.len() > limit - bytes.len() {
             return Err(BodyError::TooLong(limit));
         }

@@ -24,7 +24,7 @@ use tracing::{error, info};
 
 use super::{
     Kind, Knowledge, Limits, MUTATING_PATH, WebhookMetrics,
-    body::{self, BodyError, Held},
+    body::{self, BodyError, Held, Pace},
     defaults, judge,
     metrics::{DenialLabels, ResultLabels, ReviewLabels},
     review::{Answer, Operation, Request, ReviewError},
@@ -38,6 +38,7 @@ struct Admission {
     knowledge: Knowledge,
     metrics: WebhookMetrics,
     limits: Limits,
+    bodies: Arc<Semaphore>,
     slots: Arc<Semaphore>,
     room: Arc<Semaphore>,
     heavy: Arc<Semaphore>,
@@ -55,6 +56,7 @@ pub fn router(knowledge: Knowledge, metrics: WebhookMetrics, limits: Limits) -> 
         knowledge,
         metrics,
         limits,
+        bodies: Arc::new(Semaphore::new(limits.bodies)),
         slots: Arc::new(Semaphore::new(limits.requests)),
         room: Arc::new(Semaphore::new(limits.room)),
         heavy: Arc::new(Semaphore::new(1)),
@@ -85,8 +87,6 @@ enum Refusal {
     ContentType(String),
     #[error(transparent)]
     Review(#[from] ReviewError),
-    #[error("the body did not arrive in time")]
-    SlowBody,
     #[error("the review was not judged in time")]
     SlowVerdict,
     #[error("a defect of the operator ended this review: its log has the details")]
@@ -101,7 +101,7 @@ impl Refusal {
             Self::Body(BodyError::Broken(_)) | Self::ContentType(_) | Self::Review(_) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::Slow) => StatusCode::REQUEST_TIMEOUT,
             Self::SlowVerdict => StatusCode::GATEWAY_TIMEOUT,
             Self::Defect => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -113,16 +113,17 @@ impl Refusal {
             Self::Busy(_) | Self::Body(BodyError::NoRoom) => Some("overload"),
             Self::Body(BodyError::TooLong(_)) => Some("too_large"),
             Self::Body(BodyError::Broken(_)) | Self::ContentType(_) | Self::Review(_) => Some("unreadable"),
-            Self::SlowBody | Self::SlowVerdict => Some("deadline"),
+            Self::Body(BodyError::Slow) | Self::SlowVerdict => Some("deadline"),
             Self::Defect => None,
         }
     }
 }
 
-/// One of the requests that may be in work; it counts until its work has really ended.
+/// One of the requests that may be in work: first of those that are read, then of those that are judged. It counts until
+/// its work has really ended.
 struct Slot {
     in_flight: Gauge,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Slot {
@@ -137,7 +138,7 @@ impl Admission {
         let (head, mut body) = request.into_parts();
         let deadline = start + allowed_time(&head.uri, self.limits.deadline);
         let received = self.receive(&head.headers, &mut body, deadline).await;
-        if received.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::SlowBody)) {
+        if received.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::Body(BodyError::Slow))) {
             body::discard(body).await;
         }
         let (slot, body) = received?;
@@ -161,17 +162,15 @@ impl Admission {
         body: &mut Body,
         deadline: Instant,
     ) -> Result<(Slot, Held), Refusal> {
-        let slot = self.slot()?;
-        check_content_type(headers)?;
-        let body = timeout_at(deadline, body::read(body, self.limits.body, &self.room));
-        Ok((slot, body.await.map_err(|_| Refusal::SlowBody)??))
-    }
-
-    fn slot(&self) -> Result<Slot, Refusal> {
-        let permit =
-            Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Refusal::Busy(self.limits.requests))?;
+        let permit = enter(&self.bodies, self.limits.bodies)?;
         self.metrics.in_flight.inc();
-        Ok(Slot { in_flight: self.metrics.in_flight.clone(), _permit: permit })
+        let mut slot = Slot { in_flight: self.metrics.in_flight.clone(), permit };
+        check_content_type(headers)?;
+        let pace = Pace { patience: self.limits.patience, rate: self.limits.rate, deadline };
+        let body = body::read(body, self.limits.body, &self.room, pace).await?;
+        // Only now, or callers that send slowly would keep the others from being judged.
+        slot.permit = enter(&self.slots, self.limits.requests)?;
+        Ok((slot, body))
     }
 
     /// A panic ends one review, never the process.
@@ -251,6 +250,10 @@ impl Admission {
     }
 }
 
+fn enter(places: &Arc<Semaphore>, number: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+    Arc::clone(places).try_acquire_owned().map_err(|_| Refusal::Busy(number))
+}
+
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     let value = headers.get(header::CONTENT_TYPE).map_or(b"".as_slice(), |value| value.as_bytes());
     let text = String::from_utf8_lossy(value);
@@ -263,16 +266,17 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// The time for one request: that of the API server (`?timeout=10s`, from the webhook's `timeoutSeconds`) less a second
-/// for the way back, so that it hears from us and does not just stop waiting.
-fn allowed_time(uri: &Uri, default: Duration) -> Duration {
+/// for the way back, so that it hears from us and does not just stop waiting. Never more than `longest`: anybody who
+/// reaches the port can write a long time.
+fn allowed_time(uri: &Uri, longest: Duration) -> Duration {
     let pairs = uri.query().unwrap_or_default().split('&');
     let mut named = pairs.filter_map(|pair| pair.strip_prefix("timeout=")?.strip_suffix('s')?.parse().ok());
     match named.next_back() {
         Some(seconds @ 1..=30_u64) => {
             let whole = Duration::from_secs(seconds);
-            (whole / 2).max(whole.saturating_sub(Duration::from_secs(1)))
+            (whole / 2).max(whole.saturating_sub(Duration::from_secs(1))).min(longest)
         }
-        _ => default,
+        _ => longest,
     }
 }
 
@@ -296,11 +300,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_deadline_leaves_the_api_server_time_to_hear_the_answer() {
+    fn the_deadline_leaves_the_api_server_time_to_hear_the_answer_and_is_bounded() {
         for (query, milliseconds) in [
             ("", 9000),
             ("?timeout=10s", 9000),
-            ("?timeout=30s", 29000),
+            ("?timeout=30s", 9000),
             ("?timeout=2s", 1000),
             ("?timeout=1s", 500),
             ("?a=b&timeout=5s", 4000),

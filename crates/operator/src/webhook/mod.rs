@@ -50,15 +50,29 @@ pub struct Limits {
     pub body: usize,
     /// Bytes of all bodies that are held at once.
     pub room: usize,
-    /// Requests that are read or judged at once; one more is refused.
+    /// Bodies that are read at once; one more is refused.
+    pub bodies: usize,
+    /// Requests that are judged at once; one more is refused.
     pub requests: usize,
-    /// Time for a request that does not name its own (the API server does).
+    /// How far a body may fall behind `rate`.
+    pub patience: Duration,
+    /// Bytes per second that a body must bring.
+    pub rate: u32,
+    /// Longest time for one request. A caller may name less (the API server does), not more.
     pub deadline: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body: 16 << 20, room: 48 << 20, requests: 64, deadline: Duration::from_secs(9) }
+        Self {
+            body: 16 << 20,
+            room: 48 << 20,
+            bodies: 256,
+            requests: 64,
+            patience: Duration::from_secs(2),
+            rate: 1 << 20,
+            deadline: Duration::from_secs(9),
+        }
     }
 }
 

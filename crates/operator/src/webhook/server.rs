@@ -1,7 +1,7 @@
 //! HTTPS listeners of the process: TLS, bounds on connections, an orderly end (`operator-process.md` section 6).
 //! Knows nothing of what is served; the certificate comes from outside and may change at any time.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -15,8 +15,7 @@ use hyper_util::{
 use rustls::{ServerConfig, server::ResolvesServerCert};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
+    task::{Id, JoinError, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -27,7 +26,21 @@ pub const DEFAULT_ADDRESS: &str = "0.0.0.0:9443";
 
 /// Connections at once. One more is closed at once: its caller can try another replica, while one that waits in the
 /// backlog looks like a slow webhook.
-const CONNECTIONS: usize = 512;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    pub connections: usize,
+    /// From one address, so that one pod cannot keep the others out.
+    pub per_peer: usize,
+}
+
+impl Default for Bounds {
+    /// Callers are few (API servers or their proxies). One of them may open twice as many connections as reviews are
+    /// judged at once: a burst is then told to try again, which a closed connection does not say.
+    fn default() -> Self {
+        Self { connections: 512, per_peer: 128 }
+    }
+}
+
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// Time for the head of a request, and so the longest idle time. Clients written in Go leave after 90 s; the one that
 /// ends first must be the client, or it sends a request into a closing connection.
@@ -81,25 +94,42 @@ pub async fn serve_tls(
     config: Arc<ServerConfig>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
+    serve_bounded(listener, router, config, Bounds::default(), shutdown).await;
+}
+
+/// [`serve_tls`] with other bounds than the usual ones.
+pub async fn serve_bounded(
+    listener: TcpListener,
+    router: Router,
+    config: Arc<ServerConfig>,
+    bounds: Bounds,
+    shutdown: impl Future<Output = ()> + Send,
+) {
     let acceptor = TlsAcceptor::from(config);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let mut peers = Peers { bounds, open: HashMap::new() };
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            _ = connections.join_next(), if !connections.is_empty() => continue,
+            Some(ended) = connections.join_next_with_id() => {
+                peers.forget(ended);
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
-        match (accepted, Arc::clone(&slots).try_acquire_owned()) {
-            (Ok((socket, _)), Ok(slot)) => {
-                let connection = Connection { socket, watcher: graceful.watcher(), _slot: slot };
-                connections.spawn(connection.serve(acceptor.clone(), router.clone()));
+        match accepted {
+            Ok((_, peer)) if !peers.have_room(peer.ip()) => {
+                debug!(%peer, "closed: too many connections are open");
             }
-            (Ok((_, peer)), Err(_)) => debug!(%peer, "closed: {CONNECTIONS} connections are open"),
-            (Err(error), _) => {
+            Ok((socket, peer)) => {
+                let connection = Connection { socket, watcher: graceful.watcher() };
+                let task = connections.spawn(connection.serve(acceptor.clone(), router.clone()));
+                peers.open.insert(task.id(), peer.ip());
+            }
+            Err(error) => {
                 warn!(%error, "cannot take a connection");
                 // Out of descriptors, most likely: trying again at once would spin.
                 sleep(Duration::from_millis(50)).await;
@@ -112,10 +142,27 @@ pub async fn serve_tls(
     }
 }
 
+/// Who holds the open connections.
+struct Peers {
+    bounds: Bounds,
+    open: HashMap<Id, IpAddr>,
+}
+
+impl Peers {
+    fn have_room(&self, peer: IpAddr) -> bool {
+        let own = self.open.values().filter(|other| **other == peer).count();
+        own < self.bounds.per_peer && self.open.len() < self.bounds.connections
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        self.open.remove(&id);
+    }
+}
+
 struct Connection {
     socket: TcpStream,
     watcher: Watcher,
-    _slot: OwnedSemaphorePermit,
 }
 
 impl Connection {

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use dynamo_operator::webhook::Limits;
 use serde_json::json;
+use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::support::{Served, Server, client::Client, knowledge, reviews};
+use crate::support::{
+    Served, Server,
+    client::{Answer, Client},
+    knowledge, reviews,
+};
 
 const LIMIT: usize = 16 << 20;
 
@@ -64,32 +70,46 @@ async fn a_review_of_two_objects_of_the_largest_size_works() {
     assert_eq!(answer.response()["allowed"], true, "its finalizers can be taken off");
 }
 
+/// Callers that have begun a body of their own and wait.
+struct Slow(Vec<(Client, mpsc::Sender<Bytes>, JoinHandle<hyper::Result<Answer>>)>);
+
+impl Slow {
+    async fn start(served: &Served, server: &Server, number: usize) -> Self {
+        let mut slow = Self(Vec::new());
+        for _ in 0..number {
+            let mut client = Client::connect(server.address, &server.identity).await.unwrap();
+            let (pieces, answer) = client.begin(&reviews::validating_path(reviews::GRAPH), None);
+            let answer = tokio::spawn(answer);
+            pieces.send("{".into()).await.unwrap();
+            slow.0.push((client, pieces, answer));
+        }
+        while !served.metrics().contains(&format!("webhook_in_flight {number}\n")) {
+            assert!(slow.all_wait(), "nobody reads them");
+            tokio::task::yield_now().await;
+        }
+        slow
+    }
+
+    fn all_wait(&self) -> bool {
+        self.0.iter().all(|(_, _, answer)| !answer.is_finished())
+    }
+}
+
 #[tokio::test]
 async fn overload_is_answered_at_once_and_ends_with_the_slow_bodies() {
     const SLOW: usize = 3;
-    let limits = Limits { requests: SLOW, deadline: Duration::from_secs(4), ..Limits::default() };
-    let served = Served::new(knowledge(), limits);
+    let limits = Limits { bodies: SLOW, deadline: Duration::from_secs(4), ..Limits::default() };
+    let served = Served::new(knowledge(), Limits { patience: limits.deadline, ..limits });
     let server = Server::start(served.router.clone(), false).await;
     let path = reviews::validating_path(reviews::GRAPH);
-    let mut slow = Vec::new();
-    for _ in 0..SLOW {
-        let mut client = Client::connect(server.address, &server.identity).await.unwrap();
-        let (pieces, answer) = client.begin(&path, None);
-        let answer = tokio::spawn(answer);
-        pieces.send("{".into()).await.unwrap();
-        slow.push((client, pieces, answer));
-    }
-    while !served.metrics().contains(&format!("webhook_in_flight {SLOW}\n")) {
-        assert!(slow.iter().all(|(_, _, answer)| !answer.is_finished()), "nobody holds a slot");
-        tokio::task::yield_now().await;
-    }
+    let slow = Slow::start(&served, &server, SLOW).await;
     let body = reviews::create(&reviews::object(reviews::GRAPH)).to_string();
     let mut client = Client::connect(server.address, &server.identity).await.unwrap();
     let answer = client.post(&path, body.clone().into()).await.unwrap();
     assert_eq!((answer.status, answer.retry_after.as_deref()), (429, Some("1")));
-    assert!(slow.iter().all(|(_, _, answer)| !answer.is_finished()), "refused while the others wait");
+    assert!(slow.all_wait(), "refused while the others wait");
 
-    for (_client, _pieces, answer) in slow {
+    for (_client, _pieces, answer) in slow.0 {
         assert_eq!(answer.await.unwrap().unwrap().status, 408, "a slow body ends at the deadline");
     }
     assert_eq!(client.post(&path, body.into()).await.unwrap().response()["allowed"], true);
@@ -104,8 +124,52 @@ async fn overload_is_answered_at_once_and_ends_with_the_slow_bodies() {
 }
 
 #[tokio::test]
+async fn slow_bodies_do_not_keep_others_from_being_judged() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let limits = Limits { requests: 1, patience: HOUR, deadline: HOUR, ..Limits::default() };
+    let served = Served::new(knowledge(), limits);
+    let server = Server::start(served.router.clone(), false).await;
+    let slow = Slow::start(&served, &server, 3).await;
+    let mut client = Client::connect(server.address, &server.identity).await.unwrap();
+    for _ in 0..3 {
+        let body = reviews::create(&reviews::object(reviews::GRAPH)).to_string();
+        let answer = client.post(&reviews::validating_path(reviews::GRAPH), body.into()).await.unwrap();
+        assert_eq!(answer.response()["allowed"], true);
+    }
+    assert!(slow.all_wait());
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_or_trickles_ends_long_before_the_deadline() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let limits = Limits { patience: Duration::from_millis(500), deadline: HOUR, ..Limits::default() };
+    let served = Served::new(knowledge(), limits);
+    let server = Server::start(served.router.clone(), false).await;
+    // A great part at once earns no time to rest on: 15 MiB at the least rate are 15 s.
+    for first in [1, 15 << 20] {
+        let mut client = Client::connect(server.address, &server.identity).await.unwrap();
+        let (pieces, answer) = client.begin(&reviews::validating_path(reviews::GRAPH), Some(LIMIT));
+        let answer = tokio::spawn(answer);
+        pieces.send(vec![b' '; first].into()).await.unwrap();
+        let mut trickled = 0;
+        while !answer.is_finished() {
+            // A closed channel is the end of the request.
+            let _ = pieces.send(" ".into()).await;
+            trickled += 1;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(trickled < 100, "still read after {trickled} pieces");
+        }
+        // A client that is still sending may miss the answer, so the counter tells below.
+        answer.abort();
+    }
+    let metrics = served.metrics();
+    assert!(metrics.contains(r#"webhook_refused_total{cause="deadline"} 2"#), "{metrics}");
+}
+
+#[tokio::test]
 async fn bodies_share_a_bounded_memory_that_is_given_back() {
-    let limits = Limits { room: 100_000, ..Limits::default() };
+    let patience = Duration::from_secs(60);
+    let limits = Limits { room: 100_000, patience, deadline: patience, ..Limits::default() };
     let served = Served::new(knowledge(), limits);
     let server = Server::start(served.router.clone(), false).await;
     let path = reviews::validating_path(reviews::GRAPH);

@@ -11,7 +11,7 @@ use rustls::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use crate::support::{
@@ -146,9 +146,48 @@ async fn a_caller_that_never_begins_the_handshake_is_hung_up_on() {
     assert!(answer.is_empty());
 }
 
+/// A client that comes from `source`, another address of the loopback.
+async fn connect_from(source: [u8; 4], server: &Server) -> std::io::Result<Client> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((source, 0).into())?;
+    let socket = socket.connect(server.address).await?;
+    let config = client::config(&server.identity, rustls::DEFAULT_VERSIONS, &["http/1.1"]);
+    Client::over(client::secure(socket, config).await?).await
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_the_connections_of_the_others() {
+    const FIRST: [u8; 4] = [127, 0, 0, 2];
+    let bounds = server::Bounds { connections: 5, per_peer: 3 };
+    let router = Served::new(knowledge(), Limits::default()).router;
+    let server = Server::bounded(router, false, bounds).await;
+    let path = reviews::validating_path(reviews::GRAPH);
+    let body = reviews::create(&reviews::object(reviews::GRAPH)).to_string();
+    let mut greedy = Vec::new();
+    for _ in 0..3 {
+        greedy.push(connect_from(FIRST, &server).await.unwrap());
+    }
+    assert!(connect_from(FIRST, &server).await.is_err(), "its share is three");
+    let mut others = Vec::new();
+    for last in [3, 4] {
+        others.push(connect_from([127, 0, 0, last], &server).await.unwrap());
+    }
+    assert!(connect_from([127, 0, 0, 5], &server).await.is_err(), "all five are taken");
+    for client in greedy.iter_mut().chain(&mut others) {
+        assert_eq!(client.post(&path, body.clone().into()).await.unwrap().response()["allowed"], true);
+    }
+    drop(greedy);
+    // The server learns of the end a moment later.
+    while connect_from(FIRST, &server).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn the_orderly_end_finishes_the_review_that_runs_and_takes_no_more() {
-    let mut server = served(false).await;
+    // The body rests in the middle for as long as this test needs.
+    let limits = Limits { patience: Limits::default().deadline, ..Limits::default() };
+    let mut server = Server::start(Served::new(knowledge(), limits).router, false).await;
     let body = reviews::create(&reviews::object(reviews::GRAPH)).to_string();
     let (head, tail) = body.split_at(body.len() / 2);
     let mut idle = Client::connect(server.address, &server.identity).await.unwrap();

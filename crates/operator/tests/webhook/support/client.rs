@@ -38,7 +38,11 @@ pub fn config(
 
 /// A TLS connection.
 pub async fn dial(address: SocketAddr, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
-    let socket = TcpStream::connect(address).await?;
+    secure(TcpStream::connect(address).await?, config).await
+}
+
+/// TLS over a connection.
+pub async fn secure(socket: TcpStream, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
     socket.set_nodelay(true)?;
     let name = HOST.try_into().expect("server name");
     TlsConnector::from(Arc::new(config)).connect(name, socket).await

@@ -90,6 +90,10 @@ pub struct Server {
 
 impl Server {
     pub async fn start(router: Router, http2: bool) -> Self {
+        Self::bounded(router, http2, server::Bounds::default()).await
+    }
+
+    pub async fn bounded(router: Router, http2: bool, bounds: server::Bounds) -> Self {
         let identity = Identity::new();
         let config = server::tls_config(identity.resolver(), http2).expect("TLS");
         let listener = server::bind("127.0.0.1:0").await.expect("port");
@@ -98,7 +102,7 @@ impl Server {
         let shutdown = async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         };
-        let task = tokio::spawn(server::serve_tls(listener, router, Arc::new(config), shutdown));
+        let task = tokio::spawn(server::serve_bounded(listener, router, Arc::new(config), bounds, shutdown));
         Self { address, identity, stop, task }
     }
 
