@@ -45,6 +45,17 @@ pub fn decode<T: DeserializeOwned>(object: &Value) -> Result<T, DecodeError> {
     })
 }
 
+/// Decodes the JSON `text` of an object without a tree in between, which would take many times its size.
+///
+/// # Errors
+/// The text is no JSON or does not fit the type.
+pub fn decode_text<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
+    serde_json::from_str(text).or_else(|source| match serde_json::from_str::<Value>(text) {
+        Ok(object) => decode(&object),
+        Err(_) => Err(DecodeError { path: String::new(), source }),
+    })
+}
+
 fn count(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),

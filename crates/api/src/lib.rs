@@ -9,4 +9,4 @@ pub mod labels;
 pub mod schema;
 pub mod v1alpha1;
 
-pub use decode::{DecodeError, decode};
+pub use decode::{DecodeError, decode, decode_text};

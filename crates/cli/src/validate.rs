@@ -125,6 +125,10 @@ fn judge(document: Document, namespace: &str, policy: &Policy<'_>) -> Option<Ans
     if !version.starts_with(GROUP) || (version == VERSION && NOT_REVIEWED.contains(&kind.as_str())) {
         return None;
     }
+    // Others use this group, too, such as the GPU Operator.
+    if version != VERSION && !kind.starts_with("Dynamo") {
+        return None;
+    }
     if version != VERSION || !REVIEWED.contains(&kind.as_str()) {
         let known: Vec<&str> = REVIEWED.into_iter().chain(NOT_REVIEWED).collect();
         let error = format!(

@@ -198,11 +198,6 @@ impl Keeper {
                     self.complaint.end();
                     return self.serving.deadline().unwrap_or(now + CHECK).min(now + CHECK);
                 }
-                Step::Leave { service } => {
-                    let reason = self.of_another(&service);
-                    self.complaint.tell("the Secret is left as it is", &reason);
-                    return self.serving.deadline().unwrap_or(now + CHECK).min(now + CHECK);
-                }
                 Step::Settle => {
                     let since = self.bundles.as_ref().map_or(now, |(_, since)| *since);
                     return (since + self.settings.settle).max(now + Duration::from_millis(10));
@@ -259,21 +254,10 @@ impl Keeper {
         let name = self.settings.names.server();
         let settled = since.elapsed() >= self.settings.settle;
         let step = rotation::plan(stored.as_ref(), published, now, &self.policy, settled);
-        let trouble = match &step {
-            Step::Leave { service } => Some(self.of_another(service)),
-            _ => self.registered.trouble(&self.settings.configurations),
-        };
+        let trouble = self.registered.trouble(&self.settings.configurations);
         self.serving.update(offered, accepted_by(published, &name, now), trouble);
         warn_of_unknown_request(&mut self.asked, secret.as_ref());
         Some(step)
-    }
-
-    fn of_another(&self, service: &str) -> String {
-        let Settings { namespace, secret, .. } = &self.settings;
-        format!(
-            "Secret {namespace}/{secret} holds the certificate of another Service, {service}: set another \
-             webhook.certificateSecret.name, or delete the Secret if that Service is gone"
-        )
     }
 
     async fn perform(&mut self, step: &Step) -> Result<(), Error> {
@@ -334,7 +318,7 @@ impl Keeper {
             Step::DropOld => {
                 info!(%namespace, %secret, "dropped authorities that no living certificate needs");
             }
-            Step::Publish(_) | Step::Leave { .. } | Step::Settle | Step::Rest => {}
+            Step::Publish(_) | Step::Settle | Step::Rest => {}
         }
     }
 

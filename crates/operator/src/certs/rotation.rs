@@ -61,8 +61,6 @@ pub enum Step {
     IssueLeaf { by: By, why: String },
     /// Takes authorities out of the bundle that no living leaf needs.
     DropOld,
-    /// The Secret belongs to another Service, which uses it: nothing is done with it.
-    Leave { service: String },
     /// Both authorities are published; API servers get time to see it.
     Settle,
     /// Everything is as it should be.
@@ -78,7 +76,7 @@ impl Step {
             Self::StoreNext { .. } => Some("store_next_ca"),
             Self::IssueLeaf { .. } => Some("issue_leaf"),
             Self::DropOld => Some("drop_old_ca"),
-            Self::Publish(_) | Self::Leave { .. } | Self::Settle | Self::Rest => None,
+            Self::Publish(_) | Self::Settle | Self::Rest => None,
         }
     }
 }
@@ -101,9 +99,6 @@ pub fn plan(
             Step::Bootstrap
         };
     };
-    if let Some(service) = other_service(stored, now, policy) {
-        return Step::Leave { service };
-    }
     let due = match signer_trouble(stored, now, policy) {
         Some(why) if stored.next.as_ref().is_none_or(|next| !next.certificate.is_valid_at(now)) => {
             // What is stored works: if the Secret cannot be written, a wiped bundle is repaired nevertheless.
@@ -135,17 +130,6 @@ pub fn plan(
         return Step::DropOld;
     }
     Step::Rest
-}
-
-/// The Service that the stored certificate is for, when that is in force and names ours in no form. Two releases with
-/// one Secret would replace each other's certificate for ever.
-fn other_service(stored: &Stored, now: Timestamp, policy: &Policy) -> Option<String> {
-    let leaf = stored.leaf.as_ref().ok()?.certificate();
-    let is_in_force =
-        leaf.is_valid_at(now) && stored.bundle.iter().any(|authority| leaf.is_signed_by(authority));
-    let ours = policy.names.all();
-    let is_ours = leaf.names.iter().any(|name| ours.iter().any(|our| our.eq_ignore_ascii_case(name)));
-    (is_in_force && !is_ours).then(|| leaf.names.first().cloned()).flatten()
 }
 
 /// Whether the stored bundle may be published as it is: API servers would accept the stored leaf, and no other leaf
@@ -270,7 +254,7 @@ pub fn change(
             }
         }
         (Step::IssueLeaf { .. } | Step::DropOld, None)
-        | (Step::Publish(_) | Step::Leave { .. } | Step::Settle | Step::Rest, _) => {
+        | (Step::Publish(_) | Step::Settle | Step::Rest, _) => {
             return Ok(None);
         }
     };

@@ -7,7 +7,7 @@ use dynamo_api::{
 };
 use dynamo_render::validate::{Judged, Policy, Requester, Verdict};
 use serde::{Deserialize, de::DeserializeOwned, de::IgnoredAny};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use tracing::warn;
 
 use super::{
@@ -111,9 +111,7 @@ struct Metadata {
 /// The path of the first field that cannot be read, and why.
 pub(super) fn decode<T: DeserializeOwned>(what: &str, object: Option<&RawValue>) -> Result<T, String> {
     let object = object.ok_or_else(|| format!("{what} is required in a review of this operation"))?;
-    let object: Value =
-        serde_json::from_str(object.get()).map_err(|error| format!("{what} cannot be read: {error}"))?;
-    dynamo_api::decode(&object).map_err(|DecodeError { path, source }| {
+    dynamo_api::decode_text(object.get()).map_err(|DecodeError { path, source }| {
         let dot = if path.is_empty() { "" } else { "." };
         format!("{what}{dot}{path} cannot be read: {source}")
     })

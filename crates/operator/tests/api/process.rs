@@ -98,7 +98,10 @@ async fn json_lines_of_one_pass_carry_its_object_and_an_id_of_their_own() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect();
-    assert!(lines.iter().any(|line| line["msg"] == "starting" && line["logger"] == "process.start"), "{text}");
+    assert!(
+        lines.iter().any(|line| line["msg"] == "starting" && line["logger"] == "process.start"),
+        "{text}"
+    );
     let created: Vec<_> = lines.iter().filter(|line| line["msg"] == "created").collect();
     for kind in ["DynamoComponentDeployment", "Deployment"] {
         let line = created.iter().find(|line| line["kind"] == kind);

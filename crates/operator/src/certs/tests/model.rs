@@ -197,7 +197,7 @@ fn successors(state: State, rules: Rules, tables: &mut Tables) -> Vec<State> {
             push(state, Replica { settled: true, ..replica });
         }
         match tables.plan(replica.secret, bundles(replica.shown), replica.settled) {
-            Step::Rest | Step::Settle | Step::Leave { .. } => {}
+            Step::Rest | Step::Settle => {}
             Step::Publish(which) => {
                 // The Secret is read again before a publication; another form than the known one stops it.
                 let mut replica = replica;

@@ -192,24 +192,6 @@ fn a_published_authority_of_unknown_leaves_is_stored_before_anything_is_publishe
 }
 
 #[test]
-fn a_secret_in_use_by_another_service_is_left_alone() {
-    let mut policy = policy();
-    policy.names.service = "other".into();
-    for mut world in [World::healthy(), World::of(of_hook_jobs(start()))] {
-        let leave = Step::Leave { service: "webhook".into() };
-        let step = |world: &World, now| {
-            plan(world.stored().as_ref(), &published(&Bundle::default()), now, &policy, true)
-        };
-        assert_eq!(step(&world, start()), leave);
-        world.ask("ca");
-        assert_eq!(step(&world, start()), leave);
-        assert_ne!(step(&world, after_days(366)), leave, "nobody is served by what has expired");
-        world.edit(&Change::default().set(stored::LEAF, "garbage"));
-        assert_ne!(step(&world, start()), leave);
-    }
-}
-
-#[test]
 fn the_order_of_a_published_bundle_means_nothing() {
     let mut world = World::healthy();
     world.ask("ca");
