@@ -171,7 +171,10 @@ fn a_graph_answers_heals_scales_and_rolls_without_a_failed_request_and_goes_away
     eventually("everything is gone", GONE, || {
         let kinds = "dgd,dcd,deploy,rs,svc,pods,dwm,role,rolebinding";
         let left = kubectl.json(&["get", kinds, "-n", NAMESPACE]).map_err(|error| error.to_string())?;
-        let names: Vec<String> = left["items"].as_array().unwrap().iter().map(pods::label).collect();
+        // The rights of planners belong to the namespace and stay (`operator-process.md` section 12).
+        let graphs = |name: &String| name != "RoleBinding/planner-serviceaccount-binding";
+        let names: Vec<String> =
+            left["items"].as_array().unwrap().iter().map(pods::label).filter(graphs).collect();
         if names.is_empty() { Ok(()) } else { Err(names.join(", ")) }
     });
 
