@@ -71,7 +71,8 @@ fn line(event: &Value, verbs: &[&str]) -> Option<String> {
     let verb = event["verb"].as_str().filter(|verb| verbs.contains(verb))?;
     let target = &event["objectRef"];
     let text = |field: &str| target[field].as_str().unwrap_or_default();
-    if text("resource") == "leases" {
+    // Leases are renewed for ever; a path without a resource, such as the list of API groups, is no object.
+    if matches!(text("resource"), "" | "leases") {
         return None;
     }
     let subresource = match text("subresource") {

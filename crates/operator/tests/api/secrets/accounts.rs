@@ -157,7 +157,7 @@ async fn an_endpoint_picker_brings_its_account_and_no_graph_without_one_does() {
     create(&client, &ns, &aggregated("g")).await;
     make_ready(&client, &ns, "g").await;
     assert!(!names::<ServiceAccount>(&client, &ns).await.contains(&"epp-serviceaccount".to_owned()));
-    let picker = json!({"componentType": "epp",
+    let picker = json!({"componentType": "epp", "eppConfig": {"configMapRef": {"name": "c", "key": "k"}},
         "extraPodSpec": {"mainContainer": {"image": "example/epp:1"}}});
     patch::<DynamoGraphDeployment>(&client, &ns, "g", json!({"spec": {"services": {"Epp": picker}}})).await;
     has_rights(&client, &ns, "epp-serviceaccount", "epp").await;
@@ -185,7 +185,7 @@ async fn a_missing_cluster_role_is_named_together_with_its_cure_and_graphs_go_on
     make_ready(&client, &ns, "g").await;
 
     let mut with_picker = aggregated("p");
-    with_picker["spec"]["services"]["Epp"] = json!({"componentType": "epp",
+    with_picker["spec"]["services"]["Epp"] = json!({"componentType": "epp", "eppConfig": {"configMapRef": {"name": "c", "key": "k"}},
         "extraPodSpec": {"mainContainer": {"image": "example/epp:1"}}});
     create(&client, &ns, &with_picker).await;
     let message = state(&client, &ns, "p", "failed").await;
