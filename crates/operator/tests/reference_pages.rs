@@ -52,6 +52,8 @@ async fn registry() -> Registry {
     let metrics = Metrics::default();
     let mut registry = Registry::default();
     metrics.register(&mut registry);
+    dynamo_operator::webhook::WebhookMetrics::default().register(&mut registry);
+    dynamo_operator::certs::CertificateMetrics::default().register(&mut registry);
 
     let key = || ("ns".to_owned(), "name".to_owned());
     metrics.reconcile.queue("Kind").added("ns", "name");
