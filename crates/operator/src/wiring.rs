@@ -100,6 +100,13 @@ impl<K: Object> Trigger<K> {
         }
     }
 
+    /// Wakes everything that `cache` has in a namespace.
+    pub(crate) fn send_namespace(&self, cache: &Cache<K>, namespace: &str) {
+        for object in cache.in_namespace(namespace) {
+            self.send(reference(&*object));
+        }
+    }
+
     /// From now on wake-ups count; everything that exists is woken once.
     fn open(&self, cache: &Cache<K>) {
         self.open.store(true, Ordering::Release);
@@ -235,8 +242,8 @@ impl Wiring {
         let graphs = (self.caches.graphs.clone(), self.graph_trigger.clone());
         let components = (self.caches.components.clone(), self.component_trigger.clone());
         move |namespace| {
-            wake_all(&graphs.0, &graphs.1, namespace);
-            wake_all(&components.0, &components.1, namespace);
+            graphs.1.send_namespace(&graphs.0, namespace);
+            components.1.send_namespace(&components.0, namespace);
         }
     }
 
@@ -321,14 +328,6 @@ fn wake_itself<K: Object>(feed: &mut Feed<K>, trigger: &Trigger<K>) {
         }
         trigger.send(reference(&**change.object()));
     });
-}
-
-fn wake_all<K: Object>(cache: &Cache<K>, trigger: &Trigger<K>, namespace: &str) {
-    for object in cache.all() {
-        if object.meta().namespace.as_deref() == Some(namespace) {
-            trigger.send(reference(&*object));
-        }
-    }
 }
 
 /// Failure counts that end with their object, so that a successor of the same name starts afresh.

@@ -3,7 +3,7 @@
 
 use dynamo_api::{labels, v1alpha1::DynamoComponentDeployment};
 use dynamo_kubekit::{
-    cache::{Cache, Change, Feed, reference},
+    cache::{Cache, Change, Feed},
     key_of,
 };
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -35,10 +35,7 @@ pub(crate) fn watch(
             Change::Gone(_) => first.is_none_or(|first| name < first),
         };
         if another {
-            components
-                .in_namespace(&namespace)
-                .iter()
-                .for_each(|component| trigger.send(reference(&**component)));
+            trigger.send_namespace(&components, &namespace);
         }
     });
     feed

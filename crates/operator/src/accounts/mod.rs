@@ -8,7 +8,7 @@ use std::{hash::BuildHasher, sync::Arc};
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
 use dynamo_kubekit::{
-    cache::{Cache, Change, Feed, reference},
+    cache::{Cache, Change, Feed},
     key_of,
 };
 use dynamo_render::component::{ComponentType, EPP_ACCOUNT, PLANNER_ACCOUNT};
@@ -89,7 +89,7 @@ impl Grants {
             let (graphs, trigger) = (graphs.clone(), trigger.clone());
             feed.on_change(move |change| {
                 if let Change::Gone(last) = change {
-                    wake_namespace(&graphs, &trigger, &key_of(&**last).0);
+                    trigger.send_namespace(&graphs, &key_of(&**last).0);
                 }
             });
             grants.push(Grant {
@@ -132,17 +132,9 @@ pub(crate) fn wake_at_bindings(
         let (namespace, name) = key_of(&**change.object());
         let is_new = matches!(change, Change::Applied { before: None, .. });
         if !is_new && names.contains(&name) {
-            wake_namespace(&graphs, &trigger, &namespace);
+            trigger.send_namespace(&graphs, &namespace);
         }
     });
-}
-
-fn wake_namespace(
-    graphs: &Cache<DynamoGraphDeployment>,
-    trigger: &Trigger<DynamoGraphDeployment>,
-    namespace: &str,
-) {
-    graphs.in_namespace(namespace).iter().for_each(|graph| trigger.send(reference(&**graph)));
 }
 
 /// Lets one pass at a time write in a namespace, so that graphs made together do not race for the same names.
