@@ -39,8 +39,7 @@ pub(super) struct Admission {
 }
 
 /// What the judge knows, from the flags and from what the process watches.
-pub(super) fn knowledge(flags: &Flags, scope: &Scope, apis: watch::Receiver<OptionalApis>) -> Knowledge {
-    let exclusions = scope.exclusions().cloned();
+pub(super) fn knowledge(flags: &Flags, scope: Scope, apis: watch::Receiver<OptionalApis>) -> Knowledge {
     let trusted = flags
         .trusted_service_accounts
         .iter()
@@ -50,9 +49,7 @@ pub(super) fn knowledge(flags: &Flags, scope: &Scope, apis: watch::Receiver<Opti
         version: flags.version.to_string(),
         restricted: flags.restricted_namespace.is_some(),
         trusted: trusted.collect(),
-        excluded: Box::new(move |namespace| {
-            exclusions.as_ref().is_some_and(|exclusions| exclusions.contains(namespace))
-        }),
+        excluded: Box::new(move |namespace| scope.excludes(namespace)),
         optional_apis: Box::new(move || *apis.borrow()),
     }
 }

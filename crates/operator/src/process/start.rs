@@ -102,7 +102,7 @@ pub(super) async fn start(
         let admission = Admission {
             flags: webhooks,
             client: plain,
-            knowledge: admission::knowledge(&flags, &scope, apis.clone()),
+            knowledge: admission::knowledge(&flags, scope.clone(), apis.clone()),
             metrics: admission_metrics.webhook,
             certificates: admission_metrics.certificates,
             http2: flags.http2,
@@ -221,7 +221,5 @@ async fn count(resources: Resources, caches: Caches, scope: Scope) {
         Source::new("DynamoGraphDeploymentScalingAdapter", adapters, State::state),
         Source::new("DynamoModel", models, State::state),
     ];
-    let excluded =
-        move |namespace: &str| scope.exclusions().is_some_and(|exclusions| exclusions.contains(namespace));
-    resources.run(sources, excluded, Resources::EVERY).await;
+    resources.run(sources, move |namespace| scope.excludes(namespace), Resources::EVERY).await;
 }

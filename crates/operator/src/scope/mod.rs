@@ -183,6 +183,12 @@ impl Scope {
         }
     }
 
+    /// Whether a restricted operator claims `namespace`.
+    #[must_use]
+    pub fn excludes(&self, namespace: &str) -> bool {
+        self.exclusions().is_some_and(|exclusions| exclusions.contains(namespace))
+    }
+
     /// Whether objects of `namespace` are not to be reconciled: a restricted operator claims it, or its name contains
     /// `ephemeral`. The end of a claim wakes what was passed over.
     #[must_use]
