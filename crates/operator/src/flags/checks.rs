@@ -8,11 +8,11 @@ use super::{
     document::usage,
     settings::{
         BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
-        LeaderElection, LogFlags, NamespacedName, Registrations, TimeEncoding, WebhookFlags,
+        LeaderElection, LogFlags, NamespacedName, TimeEncoding, WebhookFlags,
     },
     syntax::Parsed,
 };
-use crate::scope;
+use crate::{certs::Configurations, scope};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -118,12 +118,12 @@ pub(super) fn webhooks(parsed: &Parsed) -> Result<Option<WebhookFlags>, Exit> {
 }
 
 /// Both or none: a bundle in one of them alone would leave the other unserved.
-fn registrations(parsed: &Parsed) -> Result<Option<Registrations>, Exit> {
+fn registrations(parsed: &Parsed) -> Result<Option<Configurations>, Exit> {
     let [validating, mutating] = ["webhook-validating-configuration", "webhook-mutating-configuration"];
     let missing =
         |name: &str, other: &str| Exit::Refused(format!("--{name} is required with --{other}: name both"));
     match (parsed.filled(validating), parsed.filled(mutating)) {
-        (Some(validating), Some(mutating)) => Ok(Some(Registrations { validating, mutating })),
+        (Some(validating), Some(mutating)) => Ok(Some(Configurations { validating, mutating })),
         (None, None) => Ok(None),
         (Some(_), None) => Err(missing(mutating, validating)),
         (None, Some(_)) => Err(missing(validating, mutating)),

@@ -1,8 +1,10 @@
 //! The command lines of the chart's hook jobs: `webhook-certificate generate|inject` and the flags of the webhooks.
 //! The flags are those of the operator; here only what a job needs is required.
 
+use crate::certs::Configurations;
+
 use super::{
-    Exit, LogFlags, Registrations,
+    Exit, LogFlags,
     checks::{self, refused},
     document::usage,
     parse,
@@ -17,7 +19,7 @@ pub enum Job {
     /// Make the certificate unless a good one is stored.
     Generate { service: String, days: u32 },
     /// Publish the stored bundle.
-    Inject { registrations: Registrations },
+    Inject { registrations: Configurations },
 }
 
 /// A job, and where its Secret is.
@@ -53,7 +55,7 @@ impl JobFlags {
                 days: checks::certificate_days(&parsed)?,
             },
             "inject" => Job::Inject {
-                registrations: Registrations {
+                registrations: Configurations {
                     validating: required("webhook-validating-configuration")?,
                     mutating: required("webhook-mutating-configuration")?,
                 },
@@ -89,7 +91,7 @@ mod tests {
         assert_eq!((flags.secret.as_str(), flags.namespace.as_deref()), ("s", Some("ns")));
         let inject = "webhook-certificate inject --webhook-namespace=ns --webhook-validating-configuration=v \
                       --webhook-mutating-configuration=m";
-        let registrations = Registrations { validating: "v".into(), mutating: "m".into() };
+        let registrations = Configurations { validating: "v".into(), mutating: "m".into() };
         assert_eq!(parse(inject).unwrap().unwrap().job, Job::Inject { registrations });
     }
 

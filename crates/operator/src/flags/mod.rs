@@ -22,7 +22,7 @@ pub use document::reference;
 pub use job::{Job, JobFlags};
 pub use settings::{
     BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
-    LeaderElection, LogFlags, NamespacedName, Registrations, RoleNames, TimeEncoding, WebhookFlags,
+    LeaderElection, LogFlags, NamespacedName, RoleNames, TimeEncoding, WebhookFlags,
 };
 use syntax::Parsed;
 

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::certs::Configurations;
+
 /// Where replicas agree on one leader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaderElection {
@@ -23,7 +25,7 @@ pub struct WebhookFlags {
     /// Of the Service and the certificate's Secret; `None` is the namespace of the operator's own pod.
     pub namespace: Option<String>,
     /// Registrations whose published bundle must accept the certificate; `None`: nobody looks.
-    pub registrations: Option<Registrations>,
+    pub registrations: Option<Configurations>,
     pub certificate: CertificateSource,
 }
 
@@ -33,13 +35,6 @@ impl WebhookFlags {
     pub fn deadline(&self) -> Duration {
         self.timeout.saturating_sub(Duration::from_secs(1))
     }
-}
-
-/// Names of the two webhook configurations.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registrations {
-    pub validating: String,
-    pub mutating: String,
 }
 
 /// Who makes the serving certificate of the admission listener.

@@ -1,7 +1,7 @@
 //! The checks of the command line and their exit codes.
 
 use super::*;
-use crate::scope::Settings;
+use crate::{certs::Configurations, scope::Settings};
 
 fn parse(line: &str) -> Result<Flags, Exit> {
     Flags::parse(line.split_whitespace().map(ToOwned::to_owned))
@@ -193,7 +193,7 @@ fn webhooks_read_files_unless_the_operator_makes_the_certificate() {
     .webhooks
     .unwrap();
     assert_eq!((webhooks.service.as_deref(), webhooks.namespace.as_deref()), (Some("svc"), Some("ns")));
-    let registrations = Registrations { validating: "v".into(), mutating: "m".into() };
+    let registrations = Configurations { validating: "v".into(), mutating: "m".into() };
     assert_eq!(webhooks.registrations, Some(registrations));
     assert_eq!(
         webhooks.certificate,

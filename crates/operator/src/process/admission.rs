@@ -10,10 +10,7 @@ use tracing::info;
 
 use super::{Error, cluster};
 use crate::{
-    certs::{
-        CertificateMetrics, Configurations, FileKeeper, FileSettings, Keeper, Names, Readiness, Serving,
-        Settings,
-    },
+    certs::{CertificateMetrics, FileKeeper, FileSettings, Keeper, Names, Readiness, Serving, Settings},
     flags::{CertificateSource, Flags, NamespacedName, WebhookFlags},
     optional_apis::OptionalApis,
     scope::Scope,
@@ -100,10 +97,7 @@ fn keep(
     client: Client,
     serving: Serving,
 ) -> Result<futures::future::BoxFuture<'static, ()>, Error> {
-    let configurations = flags.registrations.as_ref().map(|registrations| Configurations {
-        validating: registrations.validating.clone(),
-        mutating: registrations.mutating.clone(),
-    });
+    let configurations = flags.registrations.clone();
     let namespace = flags.namespace.clone().or_else(cluster::own_namespace);
     let names = |namespace: String| Names {
         service: flags.service.clone().unwrap_or_default(),

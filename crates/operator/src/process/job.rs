@@ -7,7 +7,7 @@ use dynamo_kubekit::{client, metrics::ApiMetrics};
 
 use super::{Error, cluster};
 use crate::{
-    certs::{Configurations, GenerateSettings, InjectSettings, Names, generate, inject},
+    certs::{GenerateSettings, InjectSettings, Names, generate, inject},
     flags::{Job, JobFlags},
 };
 
@@ -30,9 +30,8 @@ pub async fn run(flags: JobFlags) -> Result<(), Error> {
             generate(&client, &GenerateSettings { namespace, secret, names, days }).await?;
         }
         Job::Inject { registrations } => {
-            let configurations =
-                Configurations { validating: registrations.validating, mutating: registrations.mutating };
-            let settings = InjectSettings { namespace, secret, configurations, wait: WAIT, pause: PAUSE };
+            let settings =
+                InjectSettings { namespace, secret, configurations: registrations, wait: WAIT, pause: PAUSE };
             inject(&client, &settings).await?;
         }
     }
