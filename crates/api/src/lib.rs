@@ -5,6 +5,7 @@ pub mod conditions;
 pub mod crds;
 mod decode;
 pub mod field_reference;
+pub mod foreign;
 pub mod labels;
 pub mod schema;
 pub mod v1alpha1;

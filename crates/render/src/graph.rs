@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use dynamo_api::{
     labels::{self, annotations},
     v1alpha1::{
-        DynamoComponentDeployment, DynamoComponentDeploymentSpec, DynamoGraphDeployment, IngressSpec,
-        IngressTls, SharedSpec,
+        DynamoCheckpoint, DynamoComponentDeployment, DynamoComponentDeploymentSpec, DynamoGraphDeployment,
+        DynamoGraphDeploymentScalingAdapter, IngressSpec, IngressTls, RestartStatus, SharedSpec,
     },
 };
 use k8s_openapi::{
@@ -19,20 +19,35 @@ use k8s_openapi::{
 };
 
 use crate::{
+    adapter, checkpoint,
+    claims::{self, Claim},
     component::ComponentType,
     config::{DiscoveryBackend, IngressDefaults, OperatorConfig},
+    deployment_config,
+    facts::GraphFacts,
     names,
     parts::env,
+    picker::{self, PickerObjects},
+    restart,
     validate::ValidatedGraph,
 };
 
-/// Every object that a graph itself owns.
+/// Every object that a graph itself owns or needs, and what it says of a restart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GraphObjects {
+    /// In the order of `spec.pvcs`.
+    pub claims: Vec<Claim>,
+    /// To be made, since they do not exist yet; owned by nobody.
+    pub checkpoints: Vec<DynamoCheckpoint>,
+    pub adapters: Vec<DynamoGraphDeploymentScalingAdapter>,
     /// Absent unless pods discover each other through Kubernetes.
     pub discovery: Option<DiscoveryObjects>,
+    /// Absent without an endpoint picker.
+    pub picker: Option<PickerObjects>,
     /// One per service, sorted by name.
     pub components: Vec<DynamoComponentDeployment>,
+    /// What the status says of a restart.
+    pub restart: Option<RestartStatus>,
 }
 
 /// The account of the pods and what it may do.
@@ -45,13 +60,31 @@ pub struct DiscoveryObjects {
 
 /// Renders the objects of a graph.
 #[must_use]
-pub fn build_objects(graph: &ValidatedGraph<'_>, config: &OperatorConfig) -> GraphObjects {
+pub fn build_objects(
+    graph: &ValidatedGraph<'_>,
+    config: &OperatorConfig,
+    facts: &GraphFacts,
+) -> GraphObjects {
     let uses_kubernetes = effective_backend(graph.graph.metadata.annotations.as_ref(), config)
         == DiscoveryBackend::Kubernetes.as_str();
-    let mut components: Vec<_> =
-        graph.services.iter().map(|(service, spec)| build_component(graph, service, spec, config)).collect();
+    let restart = restart::plan(graph.graph, facts);
+    let mut components: Vec<_> = graph
+        .services
+        .iter()
+        .map(|(service, spec)| {
+            build_component(graph, service, spec, config, restart.restarted_at.get(service))
+        })
+        .collect();
     components.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-    GraphObjects { discovery: uses_kubernetes.then(|| build_discovery(graph)), components }
+    GraphObjects {
+        claims: claims::build_claims(graph),
+        checkpoints: checkpoint::build_missing(graph, config, facts),
+        adapters: adapter::build_adapters(graph, facts),
+        discovery: uses_kubernetes.then(|| build_discovery(graph)),
+        picker: picker::build_picker(graph),
+        components,
+        restart: restart.status,
+    }
 }
 
 /// The discovery backend in force: the annotation as it stands, even empty, else the operator's
@@ -71,6 +104,7 @@ fn build_component(
     service: &str,
     spec: &SharedSpec,
     config: &OperatorConfig,
+    restarted_at: Option<&String>,
 ) -> DynamoComponentDeployment {
     let mut shared = spec.clone();
     let dynamo_namespace = if spec.global_dynamo_namespace {
@@ -87,8 +121,15 @@ fn build_component(
     shared.dynamo_namespace = Some(dynamo_namespace);
     shared.labels = component_labels.clone();
     inherit_annotations(&mut shared, graph.graph);
+    if let Some(id) = restarted_at {
+        shared.annotations.insert(annotations::RESTART_AT.to_owned(), id.clone());
+    }
     shared.envs = merge_envs(&graph.graph.spec.envs, &spec.envs);
     let component_type = ComponentType::of(spec);
+    // One that cannot be read did not pass validation.
+    if let Ok(Some(own)) = deployment_config::read(service, component_type, &shared.envs) {
+        own.apply(&mut shared);
+    }
     if component_type == ComponentType::Frontend && shared.ingress.is_none() {
         shared.ingress = Some(default_ingress(graph.name, &config.ingress));
     }
@@ -122,7 +163,7 @@ fn inherit_annotations(shared: &mut SharedSpec, graph: &DynamoGraphDeployment) {
 }
 
 /// Union by name in which the service's entry wins; left as written when the graph has none.
-fn merge_envs(of_graph: &[EnvVar], of_service: &[EnvVar]) -> Vec<EnvVar> {
+pub(crate) fn merge_envs(of_graph: &[EnvVar], of_service: &[EnvVar]) -> Vec<EnvVar> {
     if of_graph.is_empty() {
         return of_service.to_vec();
     }

@@ -13,11 +13,16 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use dynamo_render::{
-    Facts, OperatorConfig,
-    config::{DiscoveryBackend, IngressDefaults},
+    Facts, GraphFacts, OperatorConfig,
+    config::{
+        CheckpointConfig, CheckpointStorage, DEFAULT_DEBUGGER, DiscoveryBackend, IngressDefaults,
+        RouteDefaults,
+    },
+    facts::{FoundCheckpoint, LiveComponent},
 };
 use serde::Deserialize;
 use similar::TextDiff;
@@ -37,6 +42,57 @@ struct OperatorFile {
     ingress_tls_secret_name: Option<String>,
     ingress_host_suffix: Option<String>,
     virtual_service_gateway: Option<String>,
+    ingress_annotations: BTreeMap<String, String>,
+    virtual_service_supports_https: bool,
+    route: RouteFile,
+    restricted_security: bool,
+    debugger_image: Option<String>,
+    checkpoint: Option<CheckpointFile>,
+}
+
+/// Times in milliseconds.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct RouteFile {
+    timeout: Option<u64>,
+    retry_attempts: Option<u32>,
+    retry_per_try_timeout: Option<u64>,
+    retry_on: Option<String>,
+}
+
+/// Checkpoints are on, with the flags' defaults where nothing is said.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct CheckpointFile {
+    storage: Option<String>,
+    pvc_name: Option<String>,
+    s3_uri: String,
+    s3_credentials_secret: String,
+    oci_uri: String,
+    oci_credentials_secret: String,
+}
+
+impl CheckpointFile {
+    fn config(self) -> CheckpointConfig {
+        CheckpointConfig {
+            storage: match self.storage.as_deref() {
+                None | Some("pvc") => CheckpointStorage::Pvc,
+                Some("s3") => CheckpointStorage::S3,
+                Some("oci") => CheckpointStorage::Oci,
+                Some(other) => panic!("storage {other:?}: pvc, s3 or oci"),
+            },
+            signal_host_path: "/var/lib/chrek/signals".to_owned(),
+            pvc_name: self.pvc_name.unwrap_or_else(|| "chrek-pvc".to_owned()),
+            pvc_base_path: "/checkpoints".to_owned(),
+            s3_uri: self.s3_uri,
+            s3_credentials_secret: self.s3_credentials_secret,
+            oci_uri: self.oci_uri,
+            oci_credentials_secret: self.oci_credentials_secret,
+            init_container_image: "busybox:latest".to_owned(),
+            ready_file: "/tmp/ready-for-checkpoint".to_owned(),
+            restore_marker_file: "/tmp/dynamo-restored".to_owned(),
+        }
+    }
 }
 
 impl OperatorFile {
@@ -57,7 +113,18 @@ impl OperatorFile {
                 tls_secret_name: self.ingress_tls_secret_name,
                 host_suffix: self.ingress_host_suffix,
                 virtual_service_gateway: self.virtual_service_gateway,
+                annotations: self.ingress_annotations,
+                virtual_service_supports_https: self.virtual_service_supports_https,
+                route: RouteDefaults {
+                    timeout: self.route.timeout.map(Duration::from_millis),
+                    retry_attempts: self.route.retry_attempts,
+                    retry_per_try_timeout: self.route.retry_per_try_timeout.map(Duration::from_millis),
+                    retry_on: self.route.retry_on,
+                },
             },
+            checkpoint: self.checkpoint.map(CheckpointFile::config),
+            restricted_security: self.restricted_security,
+            debugger_image: self.debugger_image.unwrap_or_else(|| DEFAULT_DEBUGGER.to_owned()),
         }
     }
 }
@@ -68,6 +135,51 @@ impl OperatorFile {
 struct FactsFile {
     pull_secrets: BTreeMap<String, Vec<String>>,
     component_account: Option<String>,
+    /// By service: what its component has, and whether it is ready.
+    components: BTreeMap<String, ComponentFile>,
+    /// By service.
+    adapter_replicas: BTreeMap<String, i32>,
+    /// By service; every component is told of it.
+    checkpoints: BTreeMap<String, CheckpointFactFile>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct ComponentFile {
+    restarted_at: Option<String>,
+    ready: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct CheckpointFactFile {
+    name: String,
+    hash: String,
+    ready: bool,
+}
+
+impl FactsFile {
+    fn facts(self) -> (GraphFacts, Facts) {
+        let components = self.components.into_iter();
+        let components = components.map(|(service, file)| {
+            (service, LiveComponent { restarted_at: file.restarted_at, ready: file.ready })
+        });
+        let checkpoints: BTreeMap<_, _> = self
+            .checkpoints
+            .into_iter()
+            .map(|(service, file)| {
+                (service, FoundCheckpoint { name: file.name, hash: file.hash, ready: file.ready })
+            })
+            .collect();
+        let facts = Facts {
+            pull_secrets: self.pull_secrets,
+            component_account: self.component_account,
+            checkpoint: checkpoints.values().next().cloned(),
+            ..Facts::default()
+        };
+        let adapter_replicas = self.adapter_replicas;
+        (GraphFacts { components: components.collect(), adapter_replicas, checkpoints }, facts)
+    }
 }
 
 #[test]
@@ -108,13 +220,17 @@ fn judge_case(case: &Path) -> Result<(), String> {
     let config = optional::<OperatorFile>(&case.join("operator.yaml"))?
         .map_or_else(support::platform, OperatorFile::config);
     let facts = optional::<FactsFile>(&case.join("facts.yaml"))?.unwrap_or_default();
-    let facts = Facts { pull_secrets: facts.pull_secrets, component_account: facts.component_account };
+    let (graph_facts, facts) = facts.facts();
     let (objects, errors) = (case.join("objects.yaml"), case.join("errors.txt"));
-    let (record, other, text) =
-        match support::render_with(&support::graph(&case.join("graph.yaml"), "demo"), &config, &facts) {
-            Ok(rendered) => (objects, errors, support::to_yaml(&rendered.objects())),
-            Err(message) => (errors, objects, format!("{message}\n")),
-        };
+    let (record, other, text) = match support::render_with(
+        &support::graph(&case.join("graph.yaml"), "demo"),
+        &config,
+        &graph_facts,
+        &facts,
+    ) {
+        Ok(rendered) => (objects, errors, support::to_yaml(&rendered.objects())),
+        Err(message) => (errors, objects, format!("{message}\n")),
+    };
     if other.is_file() {
         if !updating() {
             return Err(format!("{} is on record, but the outcome is now:\n{text}", other.display()));

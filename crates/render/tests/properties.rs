@@ -45,8 +45,8 @@ proptest! {
         // A rejected graph is fine here: names collide, backends contradict each other.
         if let Ok(rendered) = support::render(&dgd, &support::platform()) {
             check_names(&rendered)?;
-            for (_, built) in &rendered.components {
-                check_selectors(&built.deployment, &built.service)?;
+            for built in &rendered.components {
+                check_selectors(&built.deployment, &built.services[0])?;
                 check_pod(&dgd, &built.deployment)?;
             }
         }

@@ -44,7 +44,7 @@ fn a_component_of_no_graph_renders_with_the_labels_its_user_gave() {
         "labels": {"nvidia.com/dynamo-component": "Worker", "nvidia.com/dynamo-namespace": "mine"},
     }));
     let config = OperatorConfig { discovery_backend: DiscoveryBackend::Etcd, ..OperatorConfig::default() };
-    let built = component::build_objects(
+    let mut built = component::build_objects(
         &validate::component(&dcd, &Policy::stateless(&config)).unwrap(),
         &config,
         &Facts::default(),
@@ -58,7 +58,7 @@ fn a_component_of_no_graph_renders_with_the_labels_its_user_gave() {
     assert_eq!(value("DYN_PARENT_DGD_K8S_NAME").unwrap(), "");
 
     let pod_labels = template.metadata.unwrap().labels.unwrap();
-    for (key, value) in built.service.spec.unwrap().selector.unwrap() {
+    for (key, value) in built.services.remove(0).spec.unwrap().selector.unwrap() {
         assert_eq!(pod_labels.get(&key), Some(&value), "the Service finds its pods by {key}");
     }
 }

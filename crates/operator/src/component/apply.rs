@@ -17,12 +17,22 @@ pub(super) async fn apply(
 ) -> Result<Arc<Deployment>, ApplyError> {
     let owner = owner_of(dcd);
     // Every field is taken here, so that a new one does not compile until it is applied.
-    let ComponentObjects { deployment, service } = objects;
+    let ComponentObjects {
+        deployment,
+        debug_deployment: _,
+        services,
+        model_service: _,
+        ingress: _,
+        virtual_service: _,
+    } = objects;
     let deployments: BTreeSet<String> = deployment.metadata.name.iter().cloned().collect();
-    let services: BTreeSet<String> = service.metadata.name.iter().cloned().collect();
+    let names: BTreeSet<String> =
+        services.iter().filter_map(|service| service.metadata.name.clone()).collect();
     let applied = ctx.applier.apply(&ctx.caches.deployments, deployment, &owner).await?;
-    ctx.applier.apply(&ctx.caches.services, service, &owner).await?;
+    for service in services {
+        ctx.applier.apply(&ctx.caches.services, service, &owner).await?;
+    }
     prune(&ctx.client, &ctx.caches.deployments, &owner.uid, &deployments, &ctx.metrics).await?;
-    prune(&ctx.client, &ctx.caches.services, &owner.uid, &services, &ctx.metrics).await?;
+    prune(&ctx.client, &ctx.caches.services, &owner.uid, &names, &ctx.metrics).await?;
     Ok(applied.object)
 }

@@ -17,7 +17,11 @@ pub(super) fn dereference(ctx: &Context, dcd: &DynamoComponentDeployment) -> Fac
             names.sort_by_key(|name| order.iter().position(|known| known == name).unwrap_or(usize::MAX));
         }
     }
-    Facts { pull_secrets, component_account: fallback::first(&ctx.caches.pod_accounts, &namespace) }
+    Facts {
+        pull_secrets,
+        component_account: fallback::first(&ctx.caches.pod_accounts, &namespace),
+        ..Facts::default()
+    }
 }
 
 fn pull_secret_names(deployment: &Deployment) -> Vec<&str> {

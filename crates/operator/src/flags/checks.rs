@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use dynamo_render::config::{CheckpointConfig, CheckpointStorage, IngressDefaults, RouteDefaults};
+
 use super::{
     Exit,
     document::usage,
     settings::{
-        BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
-        LeaderElection, LogFlags, NamespacedName, TimeEncoding, WebhookFlags,
+        BrokerSecrets, CertificateFlags, CertificateSource, LeaderElection, LogFlags, NamespacedName,
+        TimeEncoding, WebhookFlags,
     },
     syntax::Parsed,
 };
@@ -168,7 +170,7 @@ pub(super) fn trusted_accounts(parsed: &Parsed) -> Result<Vec<NamespacedName>, E
     parsed.list(name).iter().map(parse).collect()
 }
 
-pub(super) fn ingress(parsed: &Parsed) -> Result<IngressFlags, Exit> {
+pub(super) fn ingress(parsed: &Parsed) -> Result<IngressDefaults, Exit> {
     let name = "ingress-annotations";
     let annotation = |text: &String| {
         let (key, value) = text
@@ -177,14 +179,20 @@ pub(super) fn ingress(parsed: &Parsed) -> Result<IngressFlags, Exit> {
             .ok_or_else(|| malformed(name, text, "must be <key>=<value>"))?;
         Ok((key.to_owned(), value.to_owned()))
     };
-    Ok(IngressFlags {
+    Ok(IngressDefaults {
+        class_name: parsed.filled("ingress-controller-class-name"),
+        tls_secret_name: parsed.filled("ingress-controller-tls-secret-name"),
+        host_suffix: parsed.filled("ingress-host-suffix"),
+        virtual_service_gateway: parsed.filled("istio-virtual-service-gateway"),
         annotations: parsed.list(name).iter().map(annotation).collect::<Result<_, Exit>>()?,
         virtual_service_supports_https: parsed.boolean("virtual-service-supports-https"),
-        timeout: optional(parsed, "virtual-service-timeout")?,
-        retry_attempts: Some(parsed.number("virtual-service-retry-attempts"))
-            .filter(|attempts| *attempts > 0),
-        retry_per_try_timeout: optional(parsed, "virtual-service-retry-per-try-timeout")?,
-        retry_on: parsed.filled("virtual-service-retry-on"),
+        route: RouteDefaults {
+            timeout: optional(parsed, "virtual-service-timeout")?,
+            retry_attempts: Some(parsed.number("virtual-service-retry-attempts"))
+                .filter(|attempts| *attempts > 0),
+            retry_per_try_timeout: optional(parsed, "virtual-service-retry-per-try-timeout")?,
+            retry_on: parsed.filled("virtual-service-retry-on"),
+        },
     })
 }
 
@@ -197,9 +205,9 @@ pub(super) fn broker_secrets(parsed: &Parsed) -> BrokerSecrets {
 }
 
 /// `None` unless checkpoints are on: only then do their settings reach pods.
-pub(super) fn checkpoint(parsed: &Parsed) -> Option<CheckpointFlags> {
+pub(super) fn checkpoint(parsed: &Parsed) -> Option<CheckpointConfig> {
     let text = |name: &str| parsed.text(name).to_owned();
-    parsed.boolean("checkpoint-enabled").then(|| CheckpointFlags {
+    parsed.boolean("checkpoint-enabled").then(|| CheckpointConfig {
         storage: match parsed.text("checkpoint-storage-type") {
             "s3" => CheckpointStorage::S3,
             "oci" => CheckpointStorage::Oci,

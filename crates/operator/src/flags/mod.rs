@@ -21,8 +21,8 @@ use checks::refused;
 pub use document::reference;
 pub use job::{Job, JobFlags};
 pub use settings::{
-    BrokerSecrets, CertificateFlags, CertificateSource, CheckpointFlags, CheckpointStorage, IngressFlags,
-    LeaderElection, LogFlags, NamespacedName, RoleNames, TimeEncoding, WebhookFlags,
+    BrokerSecrets, CertificateFlags, CertificateSource, LeaderElection, LogFlags, NamespacedName, RoleNames,
+    TimeEncoding, WebhookFlags,
 };
 use syntax::Parsed;
 
@@ -57,10 +57,8 @@ pub struct Flags {
     pub roles: RoleNames,
     pub mpi_ssh_secret: NamespacedName,
     pub broker_secrets: BrokerSecrets,
-    pub ingress: IngressFlags,
     /// Termination delay of Grove's PodCliqueSets; `None` leaves Grove's own.
     pub grove_termination_delay: Option<Duration>,
-    pub checkpoint: Option<CheckpointFlags>,
     pub log: LogFlags,
     pub render: OperatorConfig,
 }
@@ -118,7 +116,7 @@ impl Flags {
         let given = parsed.text("operator-version");
         let version = checks::version(given);
         let version_refused = version.is_none().then(|| given.to_owned());
-        let render = render(&parsed)?;
+        let render = render(&parsed, ingress)?;
         let required =
             |name: &str| parsed.filled(name).ok_or_else(|| Exit::Refused(format!("--{name} is required")));
         let mpi_ssh_secret = NamespacedName {
@@ -142,9 +140,7 @@ impl Flags {
             roles,
             mpi_ssh_secret,
             broker_secrets: checks::broker_secrets(&parsed),
-            ingress,
             grove_termination_delay: parsed.duration("grove-termination-delay"),
-            checkpoint: checks::checkpoint(&parsed),
             log,
             render,
         })
@@ -158,7 +154,7 @@ fn parse(words: impl IntoIterator<Item = String>) -> Result<Parsed, Exit> {
     })
 }
 
-fn render(parsed: &Parsed) -> Result<OperatorConfig, Exit> {
+fn render(parsed: &Parsed, ingress: IngressDefaults) -> Result<OperatorConfig, Exit> {
     let discovery_backend = match parsed.text("discovery-backend") {
         "kubernetes" => DiscoveryBackend::Kubernetes,
         "etcd" => DiscoveryBackend::Etcd,
@@ -175,12 +171,9 @@ fn render(parsed: &Parsed) -> Result<OperatorConfig, Exit> {
         model_express_url: parsed.filled("model-express-url"),
         prometheus_endpoint: parsed.filled("prometheus-endpoint"),
         discovery_backend,
-        ingress: IngressDefaults {
-            class_name: parsed.filled("ingress-controller-class-name"),
-            tls_secret_name: parsed.filled("ingress-controller-tls-secret-name"),
-            host_suffix: parsed.filled("ingress-host-suffix"),
-            virtual_service_gateway: parsed.filled("istio-virtual-service-gateway"),
-        },
+        ingress,
+        checkpoint: checks::checkpoint(parsed),
+        ..OperatorConfig::default()
     })
 }
 

@@ -1,7 +1,7 @@
 //! What the flags say, by topic, for those who act on it.
 //! Plain values: nothing here reads a word of the command line.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use crate::certs::Configurations;
 
@@ -77,42 +77,6 @@ pub struct BrokerSecrets {
     pub nats_auth: Option<String>,
     pub etcd_auth: Option<String>,
     pub nats_ca: Option<String>,
-}
-
-/// Settings of the default Ingress and VirtualService beyond those that rendering reads.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct IngressFlags {
-    pub annotations: BTreeMap<String, String>,
-    pub virtual_service_supports_https: bool,
-    /// `None` leaves the default of the mesh, here and below.
-    pub timeout: Option<Duration>,
-    pub retry_attempts: Option<u32>,
-    pub retry_per_try_timeout: Option<Duration>,
-    pub retry_on: Option<String>,
-}
-
-/// Where checkpoints are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckpointStorage {
-    Pvc,
-    S3,
-    Oci,
-}
-
-/// Checkpoint settings; a text may be empty, which is an error of the pod that needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckpointFlags {
-    pub storage: CheckpointStorage,
-    pub signal_host_path: String,
-    pub pvc_name: String,
-    pub pvc_base_path: String,
-    pub s3_uri: String,
-    pub s3_credentials_secret: String,
-    pub oci_uri: String,
-    pub oci_credentials_secret: String,
-    pub init_container_image: String,
-    pub ready_file: String,
-    pub restore_marker_file: String,
 }
 
 /// Form and level of the log.

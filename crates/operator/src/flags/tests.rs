@@ -1,6 +1,8 @@
 //! The checks of the command line and their exit codes.
 
 use super::*;
+use dynamo_render::config::CheckpointStorage;
+
 use crate::{certs::Configurations, scope::Settings};
 
 fn parse(line: &str) -> Result<Flags, Exit> {
@@ -61,7 +63,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(flags.leader_election, None);
     assert_eq!(flags.scope, Settings::default());
     assert_eq!(flags.webhooks, None);
-    assert_eq!(flags.checkpoint, None);
+    assert_eq!(flags.render.checkpoint, None);
     assert_eq!(flags.reconcile_concurrency, 8);
     assert_eq!(flags.grove_termination_delay, Some(Duration::from_secs(15 * 60)));
     assert_eq!(flags.version.to_string(), "0.0.0-unknown");
@@ -70,7 +72,7 @@ fn the_defaults_are_those_of_the_contract() {
         flags.log,
         LogFlags { json: false, level: tracing::Level::DEBUG, time: TimeEncoding::Rfc3339 }
     );
-    assert_eq!(flags.ingress, IngressFlags::default());
+    assert_eq!(flags.render.ingress, IngressDefaults::default());
     assert_eq!(flags.broker_secrets, BrokerSecrets::default());
 }
 
@@ -263,17 +265,17 @@ fn settings_for_later_are_kept_as_given() {
          --virtual-service-supports-https=true --trusted-service-account ns/planner \
          --dgdr-profiling-cluster-role-name=d --epp-cluster-role-name=e --reconcile-concurrency=3",
     );
-    let checkpoint = flags.checkpoint.unwrap();
+    let checkpoint = flags.render.checkpoint.clone().unwrap();
     assert_eq!((checkpoint.storage, checkpoint.pvc_name.as_str()), (CheckpointStorage::Pvc, ""));
     assert_eq!(checkpoint.signal_host_path, "/var/lib/chrek/signals");
     assert_eq!(flags.grove_termination_delay, None);
-    let annotations: Vec<_> = flags.ingress.annotations.into_iter().collect();
+    let annotations: Vec<_> = flags.render.ingress.annotations.clone().into_iter().collect();
     assert_eq!(annotations, [("a/b".to_owned(), "c=d".to_owned()), ("e".to_owned(), String::new())]);
-    assert_eq!(flags.ingress.timeout, Some(Duration::from_secs(60)));
-    assert_eq!(flags.ingress.retry_attempts, Some(2));
-    assert_eq!(flags.ingress.retry_per_try_timeout, Some(Duration::from_millis(500)));
-    assert_eq!(flags.ingress.retry_on.as_deref(), Some("5xx"));
-    assert!(flags.ingress.virtual_service_supports_https);
+    assert_eq!(flags.render.ingress.route.timeout, Some(Duration::from_secs(60)));
+    assert_eq!(flags.render.ingress.route.retry_attempts, Some(2));
+    assert_eq!(flags.render.ingress.route.retry_per_try_timeout, Some(Duration::from_millis(500)));
+    assert_eq!(flags.render.ingress.route.retry_on.as_deref(), Some("5xx"));
+    assert!(flags.render.ingress.virtual_service_supports_https);
     assert_eq!(flags.broker_secrets.nats_ca.as_deref(), Some("c"));
     assert_eq!(
         flags.trusted_service_accounts,

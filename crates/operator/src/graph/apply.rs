@@ -28,7 +28,8 @@ pub(super) async fn apply(
 ) -> Result<Applied, Error> {
     let owner = owner_of(dgd);
     // Every field is taken here, so that a new one does not compile until it is applied.
-    let GraphObjects { discovery, components } = objects;
+    let GraphObjects { claims: _, checkpoints: _, adapters: _, discovery, picker: _, components, restart: _ } =
+        objects;
     let namespace = dgd.metadata.namespace.as_deref().unwrap_or_default();
     for grant in ctx.caches.grants.needed_by(dgd) {
         let purpose = grant.purpose.name;

@@ -14,7 +14,7 @@ use dynamo_kubekit::{
     client::chain,
     finalizer, key_of,
 };
-use dynamo_render::{graph::build_objects, validate};
+use dynamo_render::{GraphFacts, graph::build_objects, validate};
 use kube::runtime::controller::Action;
 
 use crate::{
@@ -99,7 +99,7 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
-    let objects = build_objects(&graph, &ctx.config);
+    let objects = build_objects(&graph, &ctx.config, &GraphFacts::default());
     let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
     match apply::apply(ctx, &dgd, objects, needs_orchestrator).await {
         Ok(applied) => {

@@ -10,7 +10,7 @@ use super::{ComponentType, Role};
 
 /// Name of the container that runs the component.
 pub(super) const MAIN: &str = "main";
-pub(super) const HTTP_PORT: i32 = 8000;
+pub(crate) const HTTP_PORT: i32 = 8000;
 pub(super) const SYSTEM_PORT: i32 = 9090;
 const PLANNER_METRICS_PORT: i32 = 9085;
 pub(super) const EPP_PORT: i32 = 9002;

@@ -1,13 +1,17 @@
-//! A validated component becomes its Deployment and its Service (`workload.md` sections 6 to 9).
+//! A validated component becomes its Deployment, its Services and its routes (`workload.md` sections 6 to 9).
 //! Owner references are not rendered here: they belong to whoever applies.
 
 mod defaults;
 mod deployment;
+mod ingress;
+mod model_service;
 pub(crate) mod pod;
 mod service;
+mod virtual_service;
 
-use dynamo_api::v1alpha1::SharedSpec;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+pub(crate) use defaults::HTTP_PORT;
+use dynamo_api::{foreign::VirtualService, v1alpha1::SharedSpec};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, networking::v1::Ingress};
 
 use crate::{config::OperatorConfig, facts::Facts, validate::ValidatedComponent};
 
@@ -80,7 +84,14 @@ impl Role {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComponentObjects {
     pub deployment: Deployment,
-    pub service: Service,
+    /// The debug pod beside the others (`workload.md` section 6.9).
+    pub debug_deployment: Option<Deployment>,
+    /// The component's own Service first, then those of the debug pod.
+    pub services: Vec<Service>,
+    /// The Service of the model, which all components share that serve it.
+    pub model_service: Option<Service>,
+    pub ingress: Option<Ingress>,
+    pub virtual_service: Option<VirtualService>,
 }
 
 /// A pod spec could not be put together from what the user wrote.
@@ -99,6 +110,10 @@ pub fn build_objects(
 ) -> Result<ComponentObjects, MergeError> {
     Ok(ComponentObjects {
         deployment: deployment::build_deployment(component, config, facts)?,
-        service: service::build_service(component, config),
+        debug_deployment: None,
+        services: vec![service::build_service(component, config)],
+        model_service: model_service::build_model_service(component, facts),
+        ingress: ingress::build_ingress(component, config),
+        virtual_service: virtual_service::build_virtual_service(component, config),
     })
 }

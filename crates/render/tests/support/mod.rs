@@ -7,12 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
+use dynamo_api::v1alpha1::DynamoGraphDeployment;
 use dynamo_render::{
-    Facts, OperatorConfig, Policy,
+    Facts, GraphFacts, OperatorConfig, Policy,
+    claims::Claim,
     component::{self, ComponentObjects},
     config::DiscoveryBackend,
-    graph::{self, DiscoveryObjects},
+    graph::{self, GraphObjects},
+    picker::PickerObjects,
     validate,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -22,11 +24,12 @@ use serde_json::{Map, Value};
 /// The NATS address that the chart of the platform gives, and the one of every recorded graph.
 pub const NATS: &str = "nats://dynamo-platform-nats.dynamo-system.svc.cluster.local:4222";
 
-/// Everything a graph becomes: the objects it owns, then the objects of each component.
+/// Everything a graph becomes: the objects it owns or needs, and the objects of each component.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
-    pub discovery: Option<DiscoveryObjects>,
-    pub components: Vec<(DynamoComponentDeployment, ComponentObjects)>,
+    pub graph: GraphObjects,
+    /// In the order of the graph's components.
+    pub components: Vec<ComponentObjects>,
 }
 
 /// The configuration of an installation by chart defaults: NATS, Kubernetes discovery, nothing else.
@@ -38,12 +41,12 @@ pub fn platform() -> OperatorConfig {
     }
 }
 
-/// [`render_with`] in a namespace in which nothing was found.
+/// [`render_with`] in a namespace in which nothing was found, for a graph of which nothing exists.
 ///
 /// # Errors
 /// The text that the operator would put into a condition.
 pub fn render(dgd: &DynamoGraphDeployment, config: &OperatorConfig) -> Result<Rendered, String> {
-    render_with(dgd, config, &Facts::default())
+    render_with(dgd, config, &GraphFacts::default(), &Facts::default())
 }
 
 /// Graph to component deployments to objects; each component deployment is owned by the graph, as in a cluster.
@@ -53,12 +56,13 @@ pub fn render(dgd: &DynamoGraphDeployment, config: &OperatorConfig) -> Result<Re
 pub fn render_with(
     dgd: &DynamoGraphDeployment,
     config: &OperatorConfig,
+    graph_facts: &GraphFacts,
     facts: &Facts,
 ) -> Result<Rendered, String> {
     let valid = validate::graph(dgd, &Policy::stateless(config)).map_err(|errors| errors.to_string())?;
-    let objects = graph::build_objects(&valid, config);
+    let objects = graph::build_objects(&valid, config, graph_facts);
     let mut components = Vec::new();
-    for dcd in objects.components {
+    for dcd in &objects.components {
         let mut owned = dcd.clone();
         owned.metadata.owner_references = Some(vec![OwnerReference {
             api_version: "nvidia.com/v1alpha1".to_owned(),
@@ -71,9 +75,9 @@ pub fn render_with(
         let valid =
             validate::component(&owned, &Policy::stateless(config)).map_err(|errors| errors.to_string())?;
         let built = component::build_objects(&valid, config, facts).map_err(|error| error.to_string())?;
-        components.push((dcd, built));
+        components.push(built);
     }
-    Ok(Rendered { discovery: objects.discovery, components })
+    Ok(Rendered { graph: objects, components })
 }
 
 impl Rendered {
@@ -82,14 +86,41 @@ impl Rendered {
         fn json(object: &impl Serialize) -> Value {
             serde_json::to_value(object).expect("a rendered object serialises")
         }
+        // Taken apart so that a new kind of object cannot be left out.
+        let GraphObjects { claims, checkpoints, adapters, discovery, picker, components, restart: _ } =
+            &self.graph;
         let mut all = Vec::new();
-        if let Some(discovery) = &self.discovery {
+        all.extend(claims.iter().filter_map(|claim| match claim {
+            Claim::Made(claim) => Some(json(claim)),
+            Claim::Expected(_) => None,
+        }));
+        all.extend(checkpoints.iter().map(json));
+        all.extend(adapters.iter().map(json));
+        if let Some(discovery) = discovery {
             all.extend([json(&discovery.account), json(&discovery.role), json(&discovery.binding)]);
         }
-        for (dcd, built) in &self.components {
-            all.extend([json(dcd), json(&built.deployment), json(&built.service)]);
+        if let Some(PickerObjects { config, pool }) = picker {
+            all.extend(config.iter().map(json));
+            all.push(json(pool));
         }
+        all.extend(components.iter().map(json));
+        for built in &self.components {
+            let ComponentObjects {
+                deployment,
+                debug_deployment,
+                services,
+                model_service,
+                ingress,
+                virtual_service,
+            } = built;
+            all.extend([deployment].into_iter().chain(debug_deployment).map(json));
+            all.extend(services.iter().chain(model_service).map(json));
+            all.extend(ingress.iter().map(json));
+            all.extend(virtual_service.iter().map(json));
+        }
+        // A model Service is rendered by each of the components that share it.
         all.sort_by_key(id);
+        all.dedup_by_key(|object| id(object));
         all
     }
 }
