@@ -43,6 +43,8 @@ pub mod annotations {
     /// `true` keeps the Secrets of the image's registry out of the pods.
     pub const DISABLE_PULL_SECRET_DISCOVERY: &str = "nvidia.com/disable-image-pull-secret-discovery";
     pub const ORIGIN_VERSION: &str = "nvidia.com/dynamo-operator-origin-version";
+    /// On whatever an operator made: hash of what it wrote last.
+    pub const LAST_APPLIED_HASH: &str = "nvidia.com/last-applied-hash";
     pub const RESTART_AT: &str = "nvidia.com/restartAt";
     pub const BASE_MODEL: &str = "nvidia.com/dynamo-base-model";
     pub const DEPLOYMENT_STRATEGY: &str = "nvidia.com/deployment-strategy";

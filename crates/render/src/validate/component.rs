@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use dynamo_api::v1alpha1::{BackendFramework, DynamoComponentDeployment, Pvc, SharedSpec};
+use dynamo_api::{
+    labels::{self, annotations},
+    v1alpha1::{BackendFramework, DynamoComponentDeployment, Pvc, SharedSpec},
+};
 
 use super::{FieldErrors, Kind, Policy, Rule, Verdict, claims, epp, pod, resources, rollout, texts};
 use crate::{
@@ -68,10 +71,17 @@ pub fn component<'a>(
     })
 }
 
-/// Name of the graph that owns a component, or nothing (`api.md` section 13).
+/// Name of the graph that owns a component, or nothing (`api.md` section 13). One that was made for a graph and lost it
+/// (`kubectl delete --cascade=orphan`) keeps its name: with another one its pods would all be replaced.
 fn owner(dcd: &DynamoComponentDeployment) -> &str {
     let mut owners = dcd.metadata.owner_references.iter().flatten();
-    owners.find(|owner| owner.kind == Kind::Graph.as_str()).map_or("", |owner| owner.name.as_str())
+    if let Some(owner) = owners.find(|owner| owner.kind == Kind::Graph.as_str()) {
+        return &owner.name;
+    }
+    let was_made =
+        dcd.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(annotations::LAST_APPLIED_HASH));
+    let label = dcd.spec.shared.labels.get(labels::GRAPH_NAME).filter(|_| was_made);
+    label.map_or("", String::as_str)
 }
 
 /// Returns the backend that the component runs.
