@@ -9,7 +9,7 @@ pub(crate) mod pod;
 mod service;
 mod virtual_service;
 
-pub(crate) use defaults::HTTP_PORT;
+pub(crate) use defaults::{EPP_PORT, HTTP_PORT};
 use dynamo_api::{foreign::VirtualService, v1alpha1::SharedSpec};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, networking::v1::Ingress};
 

@@ -21,6 +21,7 @@ use crate::{
     graph::effective_backend,
     names,
     parts::{env, merge, pull_secrets, resources, volumes},
+    picker,
     validate::ValidatedComponent,
 };
 
@@ -103,7 +104,7 @@ fn build_pod(
     pod.service_account_name = Some(account(component, config, facts, &user.pod_spec, base_account));
     pod.containers.push(main);
     pod.image_pull_secrets = pull_secrets::merge(pod.image_pull_secrets.take(), spec, facts);
-    let volumes = volumes::build_volumes(spec);
+    let volumes = volumes::build_volumes(spec, component.graph);
     let known: Vec<_> = pod.volumes.iter().flatten().map(|volume| volume.name.clone()).collect();
     let added = volumes.into_iter().filter(|volume| !known.contains(&volume.name));
     pod.volumes.get_or_insert_default().extend(added);
@@ -163,6 +164,9 @@ fn build_main_container(
     let user = spec.extra_pod_spec.as_ref().and_then(|pod| pod.main_container.as_ref());
     let of_user = user.and_then(|container| container.env.as_deref()).unwrap_or_default();
     let mut main = merge_main(spec)?;
+    if role == Role::Epp && main.args.as_ref().is_none_or(Vec::is_empty) {
+        main.args = Some(picker::args(component.graph, component.namespace));
+    }
     if let Some(secret) = &spec.env_from_secret {
         main.env_from.get_or_insert_default().push(EnvFromSource {
             secret_ref: Some(SecretEnvSource { name: secret.clone(), optional: None }),
@@ -192,11 +196,7 @@ fn build_env(
     .filter_map(|(name, value)| Some(env::text(name, value.as_deref()?)))
     .collect();
 
-    let pod_dynamo_namespace = if spec.global_dynamo_namespace {
-        names::GLOBAL_DYNAMO_NAMESPACE.to_owned()
-    } else {
-        names::dynamo_namespace(component.namespace, component.graph)
-    };
+    let pod_dynamo_namespace = names::dynamo_namespace_of(component.namespace, component.graph, spec);
     let mut standard = vec![
         env::text("DYN_NAMESPACE", &pod_dynamo_namespace),
         env::text("DYN_COMPONENT", spec.component_type.as_deref().unwrap_or_default()),

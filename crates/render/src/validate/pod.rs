@@ -19,17 +19,13 @@ struct Volumes<'a> {
     not_made: Vec<&'a str>,
 }
 
-/// Volumes that come with an endpoint picker (`workload.md` section 11) and with checkpoints (6.8), on which this
-/// version does not act (`docs/design/deviations.md`, N-004).
+/// Volumes that come with checkpoints (`workload.md` section 6.8), on which this version does not act
+/// (`docs/design/deviations.md`, N-004).
 fn not_made(spec: &SharedSpec) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    if ComponentType::of(spec) == ComponentType::Epp {
-        names.extend(["epp-config", "hf-cache"]);
+    match spec.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.enabled) {
+        true => vec!["checkpoint-signal", "checkpoint-storage", "podinfo"],
+        false => Vec::new(),
     }
-    if spec.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.enabled) {
-        names.extend(["checkpoint-signal", "checkpoint-storage", "podinfo"]);
-    }
-    names
 }
 
 /// `main` is the main container as it would be made.
@@ -44,7 +40,8 @@ pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, main: Option<&Containe
         pod.node_selector.as_ref().unwrap_or(&no_labels),
         verdict,
     );
-    let added = volumes::build_volumes(spec);
+    // Only their names count, and no name depends on that of the graph.
+    let added = volumes::build_volumes(spec, "");
     let volumes = Volumes {
         there: pod.volumes.iter().flatten().chain(&added).map(|volume| volume.name.as_str()).collect(),
         not_made: not_made(spec),
@@ -150,8 +147,8 @@ fn check_mounts(field: &str, container: &Container, volumes: &Volumes<'_>, verdi
             verdict.warn(
                 Rule::MountVolumeUnknown,
                 format!(
-                    "{field}: {name:?}: is no volume of the pod in this version, which does not act on eppConfig and \
-                     checkpoint: add it to extraPodSpec.volumes"
+                    "{field}: {name:?}: is no volume of the pod in this version, which does not act on checkpoint: add it \
+                     to extraPodSpec.volumes"
                 ),
             );
         } else {
