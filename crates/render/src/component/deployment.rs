@@ -54,8 +54,8 @@ pub(super) fn component_annotations(component: &ValidatedComponent<'_>) -> BTree
     if let Some(extra) = &component.spec.extra_pod_metadata {
         all.extend(extra.annotations.clone());
     }
-    if let Some(model) = component.spec.model_ref.as_ref().filter(|model| !model.name.is_empty()) {
-        all.insert(annotations::BASE_MODEL.to_owned(), model.name.clone());
+    if let Some(model) = pod::base_model(component) {
+        all.insert(annotations::BASE_MODEL.to_owned(), model.to_owned());
     }
     all
 }

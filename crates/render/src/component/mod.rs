@@ -3,11 +3,11 @@
 
 mod defaults;
 mod deployment;
-mod ingress;
+pub(crate) mod ingress;
 mod model_service;
 pub(crate) mod pod;
 mod service;
-mod virtual_service;
+pub(crate) mod virtual_service;
 
 pub(crate) use defaults::{EPP_PORT, HTTP_PORT};
 use dynamo_api::{foreign::VirtualService, v1alpha1::SharedSpec};

@@ -77,10 +77,16 @@ pub(super) fn component_labels(component: &ValidatedComponent<'_>) -> BTreeMap<S
     let mut all = component.spec.labels.clone();
     all.extend(component.metadata_labels.clone());
     all.entry(labels::GRAPH_NAME.to_owned()).or_default();
-    if let Some(model) = component.spec.model_ref.as_ref().filter(|model| !model.name.is_empty()) {
-        all.insert(labels::BASE_MODEL_HASH.to_owned(), names::model_hash(&model.name));
+    if let Some(model) = base_model(component) {
+        all.insert(labels::BASE_MODEL_HASH.to_owned(), names::model_hash(model));
     }
     all
+}
+
+/// Name of the model that the component serves.
+pub(super) fn base_model<'a>(component: &ValidatedComponent<'a>) -> Option<&'a str> {
+    let model = component.spec.model_ref.as_ref()?;
+    Some(model.name.as_str()).filter(|name| !name.is_empty())
 }
 
 fn build_pod(
