@@ -23,7 +23,6 @@ fn of_service(spec: &SharedSpec) -> Vec<&'static str> {
     [
         ("ingress", spec.ingress.as_ref().is_some_and(|ingress| ingress.enabled)),
         ("scalingAdapter", spec.scaling_adapter.as_ref().is_some_and(|adapter| adapter.enabled)),
-        ("checkpoint", spec.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.enabled)),
         ("eppConfig", spec.epp_config.is_some()),
     ]
     .into_iter()
