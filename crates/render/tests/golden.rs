@@ -180,8 +180,14 @@ impl FactsFile {
             checkpoint: checkpoints.values().next().cloned(),
             ..Facts::default()
         };
-        let adapter_replicas = self.adapter_replicas;
-        (GraphFacts { components: components.collect(), adapter_replicas, checkpoints }, facts)
+        let graph_facts = GraphFacts {
+            components: components.collect(),
+            adapter_replicas: self.adapter_replicas,
+            checkpoints,
+            pull_secrets: facts.pull_secrets.clone(),
+            component_account: facts.component_account.clone(),
+        };
+        (graph_facts, facts)
     }
 }
 

@@ -12,7 +12,7 @@ use k8s_openapi::{
     },
 };
 
-use super::{MergeError, pod};
+use super::{BuildError, pod};
 use crate::{config::OperatorConfig, facts::Facts, validate::ValidatedComponent};
 
 const DEFAULT_BUDGET: &str = "25%";
@@ -21,7 +21,7 @@ pub(super) fn build_deployment(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,
-) -> Result<Deployment, MergeError> {
+) -> Result<Deployment, BuildError> {
     Ok(Deployment {
         metadata: ObjectMeta {
             name: Some(component.name.to_owned()),

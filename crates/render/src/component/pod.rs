@@ -14,8 +14,9 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{ComponentType, MergeError, Role, defaults};
+use super::{BuildError, ComponentType, MergeError, Role, defaults};
 use crate::{
+    checkpoint,
     config::{DiscoveryBackend, OperatorConfig},
     facts::Facts,
     graph::effective_backend,
@@ -32,15 +33,20 @@ pub(super) fn build_template(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,
-) -> Result<PodTemplateSpec, MergeError> {
+) -> Result<PodTemplateSpec, BuildError> {
     let metadata = component.spec.extra_pod_metadata.clone().unwrap_or_default();
+    let mut annotations = pod_annotations(component, &metadata);
+    let mut pod = build_pod(component, config, facts)?;
+    if let Some((config, hash)) = checkpoint::resolve(component.spec, config, facts.checkpoint.as_ref())? {
+        checkpoint::prepare_pod(&mut pod, &mut annotations, &hash, config)?;
+    }
     Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(pod_labels(component, &metadata)),
-            annotations: Some(pod_annotations(component, &metadata)),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         }),
-        spec: Some(build_pod(component, config, facts)?),
+        spec: Some(pod),
     })
 }
 
@@ -89,7 +95,8 @@ pub(super) fn base_model<'a>(component: &ValidatedComponent<'a>) -> Option<&'a s
     Some(model.name.as_str()).filter(|name| !name.is_empty())
 }
 
-fn build_pod(
+/// The pod before anything is done to it for a checkpoint; its last container is the main one.
+pub(crate) fn build_pod(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,

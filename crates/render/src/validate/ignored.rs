@@ -20,13 +20,10 @@ pub fn ignored(dgd: &DynamoGraphDeployment) -> Vec<String> {
 }
 
 fn of_service(spec: &SharedSpec) -> Vec<&'static str> {
-    [
-        ("scalingAdapter", spec.scaling_adapter.as_ref().is_some_and(|adapter| adapter.enabled)),
-        ("checkpoint", spec.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.enabled)),
-    ]
-    .into_iter()
-    .filter_map(|(field, asked)| asked.then_some(field))
-    .collect()
+    [("scalingAdapter", spec.scaling_adapter.as_ref().is_some_and(|adapter| adapter.enabled))]
+        .into_iter()
+        .filter_map(|(field, asked)| asked.then_some(field))
+        .collect()
 }
 
 #[cfg(test)]
