@@ -25,7 +25,9 @@ use dynamo_render::{
     facts::{FoundCheckpoint, LiveComponent},
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 use similar::TextDiff;
+use support::Rendered;
 
 const UPDATE: &str = "UPDATE_GOLDEN=1 cargo test -p dynamo-render --test golden";
 
@@ -228,7 +230,7 @@ fn judge_case(case: &Path) -> Result<(), String> {
         &graph_facts,
         &facts,
     ) {
-        Ok(rendered) => (objects, errors, support::to_yaml(&rendered.objects())),
+        Ok(rendered) => (objects, errors, record_of(&rendered)),
         Err(message) => (errors, objects, format!("{message}\n")),
     };
     if other.is_file() {
@@ -238,6 +240,13 @@ fn judge_case(case: &Path) -> Result<(), String> {
         fs::remove_file(&other).expect("the outdated record can be removed");
     }
     compare(&record, &text)
+}
+
+/// The objects, and what the graph's status says of a restart if it says something.
+fn record_of(rendered: &Rendered) -> String {
+    let restart = rendered.graph.restart.iter().map(|restart| json!({"status": {"restart": restart}}));
+    let documents: Vec<Value> = rendered.objects().into_iter().chain(restart).collect();
+    support::to_yaml(&documents)
 }
 
 /// The content of a file that a case may have.

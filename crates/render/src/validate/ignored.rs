@@ -6,23 +6,17 @@ use dynamo_api::v1alpha1::{DynamoGraphDeployment, SharedSpec};
 /// Paths of what a graph asks for in vain, in the order of the fields.
 #[must_use]
 pub fn ignored(dgd: &DynamoGraphDeployment) -> Vec<String> {
-    let mut paths = Vec::new();
-    if dgd.spec.pvcs.iter().any(|claim| claim.create) {
-        paths.push("spec.pvcs[].create".to_owned());
-    }
-    if dgd.spec.restart.is_some() {
-        paths.push("spec.restart".to_owned());
-    }
-    for (service, spec) in &dgd.spec.services {
-        paths.extend(of_service(spec).into_iter().map(|field| format!("spec.services[{service}].{field}")));
-    }
-    paths
+    let services = dgd.spec.services.iter();
+    services
+        .flat_map(|(service, spec)| {
+            of_service(spec).into_iter().map(move |field| format!("spec.services[{service}].{field}"))
+        })
+        .collect()
 }
 
 fn of_service(spec: &SharedSpec) -> Vec<&'static str> {
     [
         ("ingress", spec.ingress.as_ref().is_some_and(|ingress| ingress.enabled)),
-        ("scalingAdapter", spec.scaling_adapter.as_ref().is_some_and(|adapter| adapter.enabled)),
         ("checkpoint", spec.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.enabled)),
         ("eppConfig", spec.epp_config.is_some()),
     ]
@@ -46,12 +40,9 @@ mod tests {
             "services": {
                 "Frontend": {"componentType": "frontend", "ingress": {"enabled": true, "host": "h"}},
                 "Planner": {"componentType": "planner"},
-                "Worker": {"componentType": "worker", "scalingAdapter": {"enabled": false}},
+                "Worker": {"componentType": "worker", "scalingAdapter": {"enabled": true}},
             }}});
         let graph = serde_json::from_value(graph).unwrap();
-        assert_eq!(
-            ignored(&graph),
-            ["spec.pvcs[].create", "spec.restart", "spec.services[Frontend].ingress",]
-        );
+        assert_eq!(ignored(&graph), ["spec.services[Frontend].ingress"]);
     }
 }

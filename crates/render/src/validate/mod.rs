@@ -4,6 +4,7 @@
 mod amount;
 mod claims;
 mod component;
+mod configured;
 mod epp;
 mod findings;
 mod graph;
