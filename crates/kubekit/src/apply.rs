@@ -1,7 +1,7 @@
 //! The one place that writes objects: ownership guard, comparison on owned fields, server-side apply.
 //! It never adopts what belongs to somebody else and never writes when nothing differs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
@@ -172,10 +172,11 @@ impl Applier {
         &self.client
     }
 
-    /// Makes the API server hold `desired`, controlled by `owner`.
+    /// Makes the API server hold `desired`, controlled by `owner`. Owner references that `desired` brings are further
+    /// owners: each of them renders the same object, and the one that controls it goes on doing so.
     ///
-    /// Guarantees: an object that another owner (or nobody) controls is not touched; an object whose owned fields
-    /// already match costs no request; the write is bound to the UID that was looked at.
+    /// Guarantees: an object that another owner (or nobody) controls is not touched, unless it was orphaned; an object
+    /// whose owned fields already match costs no request; the write is bound to the UID that was looked at.
     ///
     /// # Errors
     /// See [`ApplyError`].
@@ -190,7 +191,9 @@ impl Applier {
         let target = Target { kind: &kind, namespace: &namespace, name: &name };
         let encode = |source| ApplyError::Encode { kind: kind.clone(), name: name.clone(), source };
 
-        desired.meta_mut().owner_references = Some(vec![owner.clone()]);
+        let known = cache.get(&namespace, &name);
+        let owners = Owners::new(owner, desired.meta_mut().owner_references.take());
+        desired.meta_mut().owner_references = Some(owners.references(known.as_deref()));
         let hash = diff::content_hash(&serde_json::to_value(&desired).map_err(encode)?);
         desired
             .meta_mut()
@@ -199,7 +202,7 @@ impl Applier {
             .insert(LAST_APPLIED_HASH.to_owned(), hash.clone());
         let body = serde_json::to_value(&desired).map_err(encode)?;
 
-        let live = match cache.get(&namespace, &name) {
+        let live = match known {
             Some(live) => live,
             None => match self.create(cache, &target, &body).await? {
                 Some(created) => {
@@ -211,7 +214,7 @@ impl Applier {
                 None => Arc::new(self.api::<K>(&namespace).get(&name).await.map_err(target.api("read"))?),
             },
         };
-        check_ownership(&target, &*live, owner)?;
+        owners.check(&target, &*live, &desired)?;
         if live.meta().deletion_timestamp.is_some() {
             return Err(target.terminating());
         }
@@ -273,16 +276,117 @@ impl Applier {
     }
 }
 
-fn check_ownership<K: Object>(
-    target: &Target<'_>,
-    live: &K,
-    owner: &OwnerReference,
-) -> Result<(), ApplyError> {
-    match controller_of(live) {
-        Some(holder) if holder.uid == owner.uid => Ok(()),
-        // Left by a parent of the same name that is gone: the garbage collector is about to take it.
-        Some(holder) if holder.kind == owner.kind && holder.name == owner.name => Err(target.terminating()),
-        Some(holder) => Err(target.foreign(format!("belongs to {} {}", holder.kind, holder.name))),
-        None => Err(target.foreign("is controlled by nobody".to_owned())),
+/// Who may write an object.
+struct Owners {
+    own: OwnerReference,
+    /// Sorted by name; empty for an object of one owner.
+    further: Vec<OwnerReference>,
+}
+
+impl Owners {
+    fn new(own: &OwnerReference, further: Option<Vec<OwnerReference>>) -> Self {
+        let mut further = further.unwrap_or_default();
+        further.retain(|other| other.uid != own.uid);
+        Self { own: own.clone(), further }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &OwnerReference> {
+        self.further.iter().chain([&self.own])
+    }
+
+    fn include(&self, uid: &str) -> bool {
+        self.all().any(|owner| owner.uid == uid)
+    }
+
+    /// The same references whichever of the owners asks: who controls the live object, else the first by name.
+    fn references<K: Object>(&self, live: Option<&K>) -> Vec<OwnerReference> {
+        let mut all: Vec<OwnerReference> = self.all().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        let holder = live.and_then(controller_of).map(|holder| holder.uid.clone());
+        let controller = holder.filter(|uid| self.include(uid)).or_else(|| Some(all.first()?.uid.clone()));
+        for owner in &mut all {
+            owner.controller = (Some(&owner.uid) == controller.as_ref()).then_some(true);
+        }
+        all
+    }
+
+    fn check<K: Object>(&self, target: &Target<'_>, live: &K, desired: &K) -> Result<(), ApplyError> {
+        match controller_of(live) {
+            Some(holder) if self.include(&holder.uid) => Ok(()),
+            _ if live.meta().owner_references.iter().flatten().any(|owner| self.include(&owner.uid)) => {
+                Ok(())
+            }
+            // Left by a parent of the same name that is gone: the garbage collector is about to take it.
+            Some(holder) if holder.kind == self.own.kind && holder.name == self.own.name => {
+                Err(target.terminating())
+            }
+            Some(holder) => Err(target.foreign(format!("belongs to {} {}", holder.kind, holder.name))),
+            None if is_orphan_of(live, desired) => Ok(()),
+            None => Err(target.foreign("is controlled by nobody".to_owned())),
+        }
+    }
+}
+
+/// Whether an object was made by an operator for a parent of the same name, and left behind when that was deleted
+/// without its children (`kubectl delete --cascade=orphan`): it has no owner at all, our annotation, and the labels
+/// that it would get now.
+fn is_orphan_of<K: Object>(live: &K, desired: &K) -> bool {
+    let meta = live.meta();
+    let has = |map: Option<&BTreeMap<String, String>>, key: &str| map.and_then(|map| map.get(key)).cloned();
+    let labels = desired.meta().labels.iter().flatten();
+    meta.owner_references.iter().flatten().next().is_none()
+        && has(meta.annotations.as_ref(), LAST_APPLIED_HASH).is_some()
+        && desired.meta().labels.as_ref().is_some_and(|labels| !labels.is_empty())
+        && labels.into_iter().all(|(key, value)| has(meta.labels.as_ref(), key).as_ref() == Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+
+    use super::*;
+
+    fn owner(name: &str) -> OwnerReference {
+        OwnerReference {
+            kind: "Parent".into(),
+            name: name.into(),
+            uid: name.into(),
+            ..OwnerReference::default()
+        }
+    }
+
+    fn controller(references: &[OwnerReference]) -> Vec<&str> {
+        references.iter().filter(|r| r.controller == Some(true)).map(|r| r.name.as_str()).collect()
+    }
+
+    #[test]
+    fn every_owner_of_a_shared_object_renders_the_same_references() {
+        let of_a = Owners::new(&owner("a"), Some(vec![owner("b")]));
+        let of_b = Owners::new(&owner("b"), Some(vec![owner("a")]));
+        assert_eq!(of_a.references::<Service>(None), of_b.references::<Service>(None));
+        assert_eq!(controller(&of_b.references::<Service>(None)), ["a"]);
+        let mut live = Service::default();
+        live.metadata.owner_references = Some(vec![OwnerReference { controller: Some(true), ..owner("b") }]);
+        assert_eq!(controller(&of_a.references(Some(&live))), ["b"], "who controls it goes on doing so");
+        live.metadata.owner_references =
+            Some(vec![OwnerReference { controller: Some(true), ..owner("gone") }]);
+        assert_eq!(controller(&of_b.references(Some(&live))), ["a"]);
+    }
+
+    #[test]
+    fn only_what_was_left_behind_by_a_parent_of_that_name_is_taken_up_again() {
+        let target = Target { kind: "Service", namespace: "ns", name: "s" };
+        let mut desired = Service::default();
+        desired.metadata.labels = Some([("graph".to_owned(), "g".to_owned())].into());
+        let mut live = desired.clone();
+        let owners = Owners::new(&owner("g"), None);
+        assert!(owners.check(&target, &live, &desired).is_err(), "no annotation: somebody else's");
+        live.metadata.annotations = Some([(LAST_APPLIED_HASH.to_owned(), "x".to_owned())].into());
+        assert!(owners.check(&target, &live, &desired).is_ok());
+        live.metadata.labels = Some([("graph".to_owned(), "other".to_owned())].into());
+        assert!(owners.check(&target, &live, &desired).is_err());
+        live.metadata.labels.clone_from(&desired.metadata.labels);
+        live.metadata.owner_references = Some(vec![owner("somebody")]);
+        assert!(owners.check(&target, &live, &desired).is_err());
     }
 }

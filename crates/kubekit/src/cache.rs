@@ -249,10 +249,55 @@ impl<K: Object> Feed<K> {
     /// Watches until dropped. An error of the watch is logged and retried with growing delay; one object that does
     /// not fit its type is logged and left out, the others go on.
     pub async fn run(self) {
+        let (mut pump, source) = self.split();
+        pump.run(source.watch()).await;
+    }
+
+    /// Watches while the API server serves the kind, as `served` tells it: not at all before, and all objects are gone
+    /// after. While it is not served the cache is empty and ready. Ends when `served` does.
+    pub async fn run_while(self, served: impl Stream<Item = bool>) {
+        let (mut pump, source) = self.split();
+        let mut served = std::pin::pin!(served);
+        let mut is_served = false;
+        pump.forget_all();
+        loop {
+            if is_served {
+                let watch = pump.run(source.watch());
+                tokio::select! {
+                    () = watch => {}
+                    next = served.next() => match next {
+                        Some(next) => is_served = next,
+                        None => return,
+                    }
+                }
+                if !is_served {
+                    pump.forget_all();
+                }
+            } else {
+                match served.next().await {
+                    Some(next) => is_served = next,
+                    None => return,
+                }
+            }
+        }
+    }
+
+    fn split(self) -> (Pump<K>, Source<K>) {
         let Self { api, config, writer, cache, listeners } = self;
-        let guarded: Api<DeserializeGuard<K>> = guard(&api);
-        let stream = watcher(guarded, config).default_backoff();
-        Pump { writer, cache, listeners, watched: BTreeMap::new(), relisted: None }.run(stream).await;
+        let pump = Pump { writer, cache, listeners, watched: BTreeMap::new(), relisted: None };
+        (pump, Source { api: guard(&api), config })
+    }
+}
+
+/// Where a feed gets its events from.
+struct Source<K: Object> {
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+}
+
+impl<K: Object> Source<K> {
+    fn watch(&self) -> impl Stream<Item = watcher::Result<watcher::Event<DeserializeGuard<K>>>> + use<K> {
+        watcher(self.api.clone(), self.config.clone()).default_backoff()
     }
 }
 
@@ -284,7 +329,10 @@ struct Pump<K: Object> {
 }
 
 impl<K: Object> Pump<K> {
-    async fn run(mut self, stream: impl Stream<Item = watcher::Result<watcher::Event<DeserializeGuard<K>>>>) {
+    async fn run(
+        &mut self,
+        stream: impl Stream<Item = watcher::Result<watcher::Event<DeserializeGuard<K>>>>,
+    ) {
         let mut stream = std::pin::pin!(stream);
         while let Some(event) = stream.next().await {
             match event {
@@ -294,6 +342,12 @@ impl<K: Object> Pump<K> {
                 }
             }
         }
+    }
+
+    /// An empty list: whatever was known is told to be gone.
+    fn forget_all(&mut self) {
+        self.handle(watcher::Event::Init);
+        self.handle(watcher::Event::InitDone);
     }
 
     fn handle(&mut self, event: watcher::Event<DeserializeGuard<K>>) {

@@ -27,7 +27,9 @@ pub async fn prune<K: Object>(
     let mut pruned = Vec::new();
     for object in cache.owned_by(owner_uid) {
         let (namespace, name) = crate::key_of(&*object);
-        if wanted.contains(&name) || object.meta().deletion_timestamp.is_some() {
+        // What others own, too, is theirs to keep.
+        let is_shared = object.meta().owner_references.as_ref().is_some_and(|owners| owners.len() > 1);
+        if wanted.contains(&name) || is_shared || object.meta().deletion_timestamp.is_some() {
             continue;
         }
         let params = DeleteParams::background()

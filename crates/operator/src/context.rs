@@ -1,13 +1,17 @@
 //! What every reconcile may use: caches, the applier, configuration, metrics and the event recorder.
 //! Shared and immutable but for the failure counts.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use dynamo_api::v1alpha1::{
-    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
-    DynamoGraphDeploymentScalingAdapter, DynamoModel,
+use dynamo_api::{
+    foreign::{InferencePool, VirtualService},
+    v1alpha1::{
+        DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+        DynamoGraphDeploymentScalingAdapter, DynamoModel,
+    },
 };
 use dynamo_kubekit::{
+    Object,
     apply::{Applier, ApplyError},
     backoff::Failures,
     cache::Cache,
@@ -15,12 +19,14 @@ use dynamo_kubekit::{
     fence::refusal,
     key_of,
     metrics::ReconcileMetrics,
+    prune::prune,
 };
 use dynamo_render::{OperatorConfig, Policy};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{ObjectReference, Service, ServiceAccount},
+        core::v1::{ConfigMap, ObjectReference, PersistentVolumeClaim, Service, ServiceAccount},
+        networking::v1::Ingress,
         rbac::v1::{Role, RoleBinding},
     },
     apimachinery::pkg::apis::meta::v1::{OwnerReference, Time},
@@ -28,14 +34,22 @@ use k8s_openapi::{
 };
 use kube::{
     Client, Resource,
+    core::PartialObjectMeta,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use tokio::sync::watch;
 use tracing::warn;
 
-use crate::{accounts::Grants, mpi::Keys, registry::RegistrySecret, scope::Scope, wiring::Wiring};
+use crate::{
+    accounts::Grants, mpi::Keys, optional_apis::OptionalApis, registry::RegistrySecret, scope::Scope,
+    wiring::Wiring,
+};
 
 /// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
 pub const FIELD_MANAGER: &str = "dynamo-operator";
+
+/// A claim that exists.
+pub type ClaimName = PartialObjectMeta<PersistentVolumeClaim>;
 
 /// What the watches show.
 #[derive(Debug, Clone)]
@@ -52,9 +66,16 @@ pub struct Caches {
     pub pod_accounts: Cache<ServiceAccount>,
     pub grants: Grants,
     pub keys: Keys,
-    /// These three are only counted.
-    pub requests: Cache<DynamoGraphDeploymentRequest>,
     pub adapters: Cache<DynamoGraphDeploymentScalingAdapter>,
+    /// Claims of volumes, by name only: what they hold is nobody's business here.
+    pub claims: Cache<ClaimName>,
+    pub picker_configs: Cache<ConfigMap>,
+    pub pools: Cache<InferencePool>,
+    pub model_services: Cache<Service>,
+    pub ingresses: Cache<Ingress>,
+    pub virtual_services: Cache<VirtualService>,
+    /// These two are only counted.
+    pub requests: Cache<DynamoGraphDeploymentRequest>,
     pub models: Cache<DynamoModel>,
 }
 
@@ -69,6 +90,8 @@ pub struct Context {
     pub config: OperatorConfig,
     pub metrics: ReconcileMetrics,
     pub scope: Scope,
+    /// Which optional APIs the cluster serves now.
+    pub apis: watch::Receiver<OptionalApis>,
     pub graph_failures: FailureCounts,
     pub component_failures: FailureCounts,
     recorder: Recorder,
@@ -89,6 +112,7 @@ impl Context {
         config: OperatorConfig,
         metrics: ReconcileMetrics,
         scope: Scope,
+        apis: watch::Receiver<OptionalApis>,
     ) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         Self {
@@ -99,6 +123,7 @@ impl Context {
             config,
             metrics,
             scope,
+            apis,
             graph_failures: Arc::clone(&wiring.graph_failures),
             component_failures: Arc::clone(&wiring.component_failures),
         }
@@ -108,6 +133,27 @@ impl Context {
     /// runs (`operator-process.md` section 8).
     pub fn policy(&self) -> Policy<'_> {
         Policy { restricted: self.scope.exclusions().is_none(), ..Policy::stateless(&self.config) }
+    }
+
+    /// Makes the API server hold every one of `objects`, and takes away what else of their kind `owner` controls. Returns
+    /// them as they are then.
+    ///
+    /// # Errors
+    /// [`ApplyError`] of the first that could not be applied; nothing is taken away then.
+    pub(crate) async fn apply_all<K: Object>(
+        &self,
+        cache: &Cache<K>,
+        objects: impl IntoIterator<Item = K>,
+        owner: &OwnerReference,
+    ) -> Result<Vec<Arc<K>>, ApplyError> {
+        let mut wanted = BTreeSet::new();
+        let mut applied = Vec::new();
+        for object in objects {
+            wanted.extend(object.meta().name.clone());
+            applied.push(self.applier.apply(cache, object, owner).await?.object);
+        }
+        prune(&self.client, cache, &owner.uid, &wanted, &self.metrics).await?;
+        Ok(applied)
     }
 
     /// Publishes a warning about `object`. An event that cannot be written is logged, never an error.

@@ -10,8 +10,14 @@
 //! | ServiceAccount, Role, RoleBinding | its graph | any change and its end |
 //! | accounts and bindings handed out | graphs of the namespace | the end; of a binding any change |
 //! | ServiceAccount for pods without one | components of the namespace | another one comes first |
+//! | Ingress, VirtualService | its component | any change and its end |
+//! | Service of a model | components that serve the model | any change and its end |
+//! | component that serves a model | the others of the namespace that serve it | it comes, goes, or changes its model |
+//! | ConfigMap and InferencePool of a picker, scaling adapter | its graph | any change and its end |
+//! | claim of a volume | graphs of the namespace that list it | it comes or goes |
+//! | optional APIs | all graphs and components | one comes or goes |
 //! | registry Secret | components with an image of the host | a host comes or goes |
-//! | requests, adapters, models | nothing: they are counted | |
+//! | requests, models | nothing: they are counted | |
 //! | SSH key of MPI and its copies | graphs that need it | a copy that differs from its source |
 //! | claims of restricted operators (`scope`) | all graphs and components of the namespace | the end of the claim |
 //!
@@ -23,6 +29,7 @@ use std::sync::{
 };
 
 use dynamo_api::{
+    foreign::{InferencePool, VirtualService},
     labels,
     v1alpha1::{
         DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
@@ -44,7 +51,8 @@ use futures::{
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Service, ServiceAccount},
+    core::v1::{ConfigMap, Service, ServiceAccount},
+    networking::v1::Ingress,
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
@@ -62,11 +70,12 @@ use tracing::{debug, error};
 use crate::{
     accounts::{self, Grants},
     component,
-    context::{Caches, Context, FailureCounts},
+    context::{Caches, ClaimName, Context, FailureCounts},
     failure::RESYNC,
     flags::{NamespacedName, RoleNames},
     graph,
     mpi::Keys,
+    optional_apis::OptionalApis,
     registry,
 };
 
@@ -110,6 +119,11 @@ impl<K: Object> Trigger<K> {
     /// From now on wake-ups count; everything that exists is woken once.
     fn open(&self, cache: &Cache<K>) {
         self.open.store(true, Ordering::Release);
+        self.send_all(cache);
+    }
+
+    /// Wakes everything.
+    fn send_all(&self, cache: &Cache<K>) {
         for object in cache.all() {
             self.send(reference(&*object));
         }
@@ -151,7 +165,12 @@ pub struct Settings {
 
 /// Sets up every watch.
 #[must_use]
-pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics) -> Wiring {
+pub fn connect(
+    client: &Client,
+    settings: &Settings,
+    apis: &watch::Receiver<OptionalApis>,
+    metrics: &ReconcileMetrics,
+) -> Wiring {
     let namespace = settings.namespace.as_deref();
     let (graph_trigger, graphs) = Trigger::new(metrics.queue(graph::CONTROLLER));
     let (component_trigger, components) = Trigger::new(metrics.queue(component::CONTROLLER));
@@ -185,8 +204,23 @@ pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics)
     } else {
         <_>::default()
     };
+    let mut adapter_feed = feed::<DynamoGraphDeploymentScalingAdapter>(client, namespace, &everything);
+    wake_parent(&mut adapter_feed, &graph_trigger);
+    let mut claim_feed = feed::<ClaimName>(client, namespace, &everything);
+    graph::claims::wake_graphs(&mut claim_feed, graph_feed.cache(), graph_trigger.clone());
+    let mut picker_config_feed = feed::<ConfigMap>(client, namespace, &of_graphs);
+    wake_parent(&mut picker_config_feed, &graph_trigger);
+    let mut pool_feed = feed::<InferencePool>(client, namespace, &of_graphs);
+    wake_parent(&mut pool_feed, &graph_trigger);
+    let mut ingress_feed = feed::<Ingress>(client, namespace, &of_graphs);
+    wake_parent(&mut ingress_feed, &component_trigger);
+    let mut virtual_service_feed = feed::<VirtualService>(client, namespace, &of_graphs);
+    wake_parent(&mut virtual_service_feed, &component_trigger);
+    let of_models =
+        everything.clone().labels(&format!("{}={}", labels::PRODUCT_MANAGED_BY, labels::OPERATOR));
+    let mut model_service_feed = feed::<Service>(client, namespace, &of_models);
+    component::models::wake_sharers(&mut component_feed, &mut model_service_feed, &component_trigger);
     let request_feed = feed::<DynamoGraphDeploymentRequest>(client, namespace, &everything);
-    let adapter_feed = feed::<DynamoGraphDeploymentScalingAdapter>(client, namespace, &everything);
     let model_feed = feed::<DynamoModel>(client, namespace, &everything);
     let (keys, key_feeds) =
         Keys::watch(client, namespace, &settings.key, &graph_feed.cache(), &graph_trigger);
@@ -204,8 +238,14 @@ pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics)
             pod_accounts: pod_account_feed.cache(),
             grants,
             keys,
-            requests: request_feed.cache(),
             adapters: adapter_feed.cache(),
+            claims: claim_feed.cache(),
+            picker_configs: picker_config_feed.cache(),
+            pools: pool_feed.cache(),
+            model_services: model_service_feed.cache(),
+            ingresses: ingress_feed.cache(),
+            virtual_services: virtual_service_feed.cache(),
+            requests: request_feed.cache(),
             models: model_feed.cache(),
         },
         concurrency: settings.concurrency,
@@ -221,8 +261,14 @@ pub fn connect(client: &Client, settings: &Settings, metrics: &ReconcileMetrics)
             binding_feed.run().boxed(),
             registry_feed.run().boxed(),
             pod_account_feed.run().boxed(),
-            request_feed.run().boxed(),
             adapter_feed.run().boxed(),
+            claim_feed.run().boxed(),
+            picker_config_feed.run().boxed(),
+            pool_feed.run_while(served(apis, |apis| apis.inference_pools)).boxed(),
+            model_service_feed.run().boxed(),
+            ingress_feed.run().boxed(),
+            virtual_service_feed.run_while(served(apis, |apis| apis.istio)).boxed(),
+            request_feed.run().boxed(),
             model_feed.run().boxed(),
         ]
         .into_iter()
@@ -244,6 +290,20 @@ impl Wiring {
         move |namespace| {
             graphs.1.send_namespace(&graphs.0, namespace);
             components.1.send_namespace(&components.0, namespace);
+        }
+    }
+
+    /// Wakes every object when an optional API comes or goes, for ever.
+    pub fn wake_at_apis(&self, mut apis: watch::Receiver<OptionalApis>) -> impl Future<Output = ()> + use<> {
+        let graphs = (self.caches.graphs.clone(), self.graph_trigger.clone());
+        let components = (self.caches.components.clone(), self.component_trigger.clone());
+        apis.mark_unchanged();
+        async move {
+            while apis.changed().await.is_ok() {
+                graphs.1.send_all(&graphs.0);
+                components.1.send_all(&components.0);
+            }
+            std::future::pending().await
         }
     }
 
@@ -292,8 +352,14 @@ impl Caches {
             pod_accounts,
             grants,
             keys,
-            requests,
             adapters,
+            claims,
+            picker_configs,
+            pools,
+            model_services,
+            ingresses,
+            virtual_services,
+            requests,
             models,
         } = self;
         graphs.wait_until_ready().await?;
@@ -307,14 +373,35 @@ impl Caches {
         pod_accounts.wait_until_ready().await?;
         grants.wait_until_ready().await?;
         keys.wait_until_ready().await?;
-        requests.wait_until_ready().await?;
         adapters.wait_until_ready().await?;
+        claims.wait_until_ready().await?;
+        picker_configs.wait_until_ready().await?;
+        pools.wait_until_ready().await?;
+        model_services.wait_until_ready().await?;
+        ingresses.wait_until_ready().await?;
+        virtual_services.wait_until_ready().await?;
+        requests.wait_until_ready().await?;
         models.wait_until_ready().await
     }
 }
 
 fn feed<K: Object>(client: &Client, namespace: Option<&str>, config: &watcher::Config) -> Feed<K> {
     Feed::new(client.clone(), namespace, config.clone())
+}
+
+/// Whether an optional API is there, now and whenever that changes.
+fn served(
+    apis: &watch::Receiver<OptionalApis>,
+    of: impl Fn(&OptionalApis) -> bool + Send + 'static,
+) -> impl Stream<Item = bool> + Send + 'static {
+    let mut apis = apis.clone();
+    // The first answer is what is known already.
+    apis.mark_changed();
+    futures::stream::unfold((apis, of), |(mut apis, of)| async {
+        apis.changed().await.ok()?;
+        let is_served = of(&apis.borrow_and_update());
+        Some((is_served, (apis, of)))
+    })
 }
 
 /// Wakes the controller of `K` on everything a user or another controller may change, and not on a new status.

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use dynamo_api::v1alpha1::{
-    DynamoGraphDeployment, RestartPhase, RestartSpec, RestartStatus, RestartStrategyType,
+use dynamo_api::{
+    labels::annotations,
+    v1alpha1::{DynamoGraphDeployment, RestartPhase, RestartSpec, RestartStatus, RestartStrategyType},
 };
 
 use crate::facts::{GraphFacts, LiveComponent};
@@ -22,12 +23,14 @@ pub struct Plan {
 #[must_use]
 pub fn plan(graph: &DynamoGraphDeployment, facts: &GraphFacts) -> Plan {
     let known = graph.status.as_ref().and_then(|status| status.restart.as_ref());
-    // What pods have they keep: taking the annotation away would restart them.
-    let mut restarted_at: BTreeMap<String, String> = graph
-        .spec
-        .services
-        .keys()
-        .filter_map(|service| Some((service.clone(), facts.components.get(service)?.restarted_at.clone()?)))
+    // What pods have they keep: taking the annotation away would restart them. One that a service sets itself is its
+    // own.
+    let services = graph.spec.services.iter();
+    let services = services.filter(|(_, spec)| !spec.annotations.contains_key(annotations::RESTART_AT));
+    let mut restarted_at: BTreeMap<String, String> = services
+        .filter_map(|(service, _)| {
+            Some((service.clone(), facts.components.get(service)?.restarted_at.clone()?))
+        })
         .collect();
     let over = known.filter(|known| is_over(known));
     let Some(restart) = graph.spec.restart.as_ref().filter(|restart| !restart.id.is_empty()) else {

@@ -5,6 +5,7 @@ use dynamo_kubekit::key_of;
 use dynamo_render::Facts;
 use k8s_openapi::api::apps::v1::Deployment;
 
+use super::models;
 use crate::{accounts::fallback, context::Context, registry};
 
 pub(super) fn dereference(ctx: &Context, dcd: &DynamoComponentDeployment) -> Facts {
@@ -20,6 +21,7 @@ pub(super) fn dereference(ctx: &Context, dcd: &DynamoComponentDeployment) -> Fac
     Facts {
         pull_secrets,
         component_account: fallback::first(&ctx.caches.pod_accounts, &namespace),
+        model_sharers: models::sharers(&ctx.caches.components, dcd),
         ..Facts::default()
     }
 }

@@ -3,6 +3,7 @@
 
 mod apply;
 mod dereference;
+pub(crate) mod models;
 mod status;
 
 use std::sync::Arc;
@@ -37,6 +38,11 @@ pub enum Error {
     Render(#[from] MergeError),
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    #[error(
+        "no matches for kind \"VirtualService\" in version \"networking.istio.io/v1beta1\": install Istio, or take \
+         useVirtualService out"
+    )]
+    NoIstio,
     #[error("cannot report the status of the component")]
     Status(#[source] ApplyError),
 }
@@ -44,7 +50,7 @@ pub enum Error {
 impl Failure for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Render(_) => Class::Invalid,
+            Self::Render(_) | Self::NoIstio => Class::Invalid,
             Self::Apply(cause) | Self::Status(cause) => cause.class(),
         }
     }
@@ -52,6 +58,7 @@ impl Failure for Error {
     fn category(&self) -> &'static str {
         match self {
             Self::Render(_) => "render",
+            Self::NoIstio => "no_istio",
             Self::Apply(cause) | Self::Status(cause) => cause.category(),
         }
     }
@@ -85,7 +92,7 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
     };
     let facts = dereference::dereference(ctx, &dcd);
     let applied = match build_objects(&component, &ctx.config, &facts) {
-        Ok(objects) => apply::apply(ctx, &dcd, objects).await.map_err(Error::Apply),
+        Ok(objects) => apply::apply(ctx, &dcd, objects).await,
         Err(error) => Err(Error::Render(error)),
     };
     match applied {

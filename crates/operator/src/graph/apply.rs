@@ -1,23 +1,28 @@
 //! Writes what a graph owns, accounts before the components whose pods use them, and takes away what it no longer
 //! wants. Nothing is decided here.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
-use dynamo_kubekit::{Object, apply::ApplyError, cache::Cache, prune::prune};
-use dynamo_render::graph::{DiscoveryObjects, GraphObjects};
+use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment, RestartStatus};
+use dynamo_kubekit::apply::ApplyError;
+use dynamo_render::{
+    graph::{DiscoveryObjects, GraphObjects},
+    picker::PickerObjects,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use super::Error;
+use super::{Error, claims};
 use crate::{
     context::{Context, owner_of},
     mpi,
 };
 
-/// The children of a graph as the API server has them.
+/// What a pass came to.
 #[derive(Debug)]
 pub(super) struct Applied {
+    /// The children as the API server has them.
     pub(super) components: Vec<Arc<DynamoComponentDeployment>>,
+    pub(super) restart: Option<RestartStatus>,
 }
 
 pub(super) async fn apply(
@@ -28,29 +33,43 @@ pub(super) async fn apply(
 ) -> Result<Applied, Error> {
     let owner = owner_of(dgd);
     // Every field is taken here, so that a new one does not compile until it is applied.
-    let GraphObjects { claims: _, checkpoints: _, adapters: _, discovery, picker: _, components, restart: _ } =
-        objects;
+    let GraphObjects { claims, checkpoints, adapters, discovery, picker, components, restart } = objects;
     let namespace = dgd.metadata.namespace.as_deref().unwrap_or_default();
     for grant in ctx.caches.grants.needed_by(dgd) {
         let purpose = grant.purpose.name;
         grant.ensure(&ctx.client, namespace).await.map_err(|source| Error::Grant { purpose, source })?;
     }
+    claims::ensure(ctx, dgd, claims).await.map_err(Error::Claims)?;
+    drop(checkpoints);
+    ctx.apply_all(&ctx.caches.adapters, adapters, &owner).await.map_err(Error::Adapters)?;
     apply_discovery(ctx, &owner, discovery).await.map_err(Error::Discovery)?;
+    apply_picker(ctx, &owner, picker).await?;
     if mpi::is_needed(dgd) {
         ctx.caches.keys.ensure(&ctx.client, namespace).await.map_err(Error::Key)?;
     }
     if needs_orchestrator {
         return Err(Error::NoOrchestrator);
     }
-    let mut wanted = BTreeSet::new();
-    let mut applied = Vec::with_capacity(components.len());
-    for component in components {
-        wanted.extend(component.metadata.name.clone());
-        let done = ctx.applier.apply(&ctx.caches.components, component, &owner).await;
-        applied.push(done.map_err(Error::Components)?.object);
+    let components = ctx.apply_all(&ctx.caches.components, components, &owner).await;
+    Ok(Applied { components: components.map_err(Error::Components)?, restart })
+}
+
+/// The picker's configuration before its pool: a pool without one would have nobody to ask.
+async fn apply_picker(
+    ctx: &Context,
+    owner: &OwnerReference,
+    picker: Option<PickerObjects>,
+) -> Result<(), Error> {
+    let (config, pool) = match picker {
+        Some(PickerObjects { config, pool }) => (config, Some(pool)),
+        None => (None, None),
+    };
+    ctx.apply_all(&ctx.caches.picker_configs, config, owner).await.map_err(Error::Picker)?;
+    if pool.is_some() && !ctx.apis.borrow().inference_pools {
+        return Err(Error::NoPools);
     }
-    remove_others(ctx, &ctx.caches.components, &owner, &wanted).await.map_err(Error::Components)?;
-    Ok(Applied { components: applied })
+    ctx.apply_all(&ctx.caches.pools, pool, owner).await.map_err(Error::Pool)?;
+    Ok(())
 }
 
 async fn apply_discovery(
@@ -58,25 +77,12 @@ async fn apply_discovery(
     owner: &OwnerReference,
     discovery: Option<DiscoveryObjects>,
 ) -> Result<(), ApplyError> {
-    let (mut accounts, mut roles, mut bindings) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    if let Some(DiscoveryObjects { account, role, binding }) = discovery {
-        accounts.extend(account.metadata.name.clone());
-        roles.extend(role.metadata.name.clone());
-        bindings.extend(binding.metadata.name.clone());
-        ctx.applier.apply(&ctx.caches.accounts, account, owner).await?;
-        ctx.applier.apply(&ctx.caches.roles, role, owner).await?;
-        ctx.applier.apply(&ctx.caches.bindings, binding, owner).await?;
-    }
-    remove_others(ctx, &ctx.caches.bindings, owner, &bindings).await?;
-    remove_others(ctx, &ctx.caches.roles, owner, &roles).await?;
-    remove_others(ctx, &ctx.caches.accounts, owner, &accounts).await
-}
-
-async fn remove_others<K: Object>(
-    ctx: &Context,
-    cache: &Cache<K>,
-    owner: &OwnerReference,
-    wanted: &BTreeSet<String>,
-) -> Result<(), ApplyError> {
-    prune(&ctx.client, cache, &owner.uid, wanted, &ctx.metrics).await.map(drop)
+    let (account, role, binding) = match discovery {
+        Some(DiscoveryObjects { account, role, binding }) => (Some(account), Some(role), Some(binding)),
+        None => (None, None, None),
+    };
+    ctx.apply_all(&ctx.caches.accounts, account, owner).await?;
+    ctx.apply_all(&ctx.caches.roles, role, owner).await?;
+    ctx.apply_all(&ctx.caches.bindings, binding, owner).await?;
+    Ok(())
 }

@@ -2,6 +2,8 @@
 //! service and the account of its pods. Five steps: dereference, validate, render, apply, status.
 
 mod apply;
+pub(crate) mod claims;
+mod dereference;
 mod status;
 
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use dynamo_kubekit::{
     client::chain,
     finalizer, key_of,
 };
-use dynamo_render::{GraphFacts, graph::build_objects, validate};
+use dynamo_render::{graph::build_objects, validate};
 use kube::runtime::controller::Action;
 
 use crate::{
@@ -33,6 +35,19 @@ pub(crate) const CONTROLLER: &str = "DynamoGraphDeployment";
 pub enum Error {
     #[error("failed to ensure {purpose} RBAC")]
     Grant { purpose: &'static str, source: GrantError },
+    #[error("failed to reconcile top-level PVCs")]
+    Claims(#[source] claims::ClaimError),
+    #[error("failed to reconcile scaling adapters")]
+    Adapters(#[source] ApplyError),
+    #[error("failed to reconcile EPP resources")]
+    Picker(#[source] ApplyError),
+    #[error("failed to reconcile EPP resources: failed to sync EPP InferencePool")]
+    Pool(#[source] ApplyError),
+    #[error(
+        "failed to reconcile EPP resources: failed to sync EPP InferencePool: no matches for kind \"InferencePool\" in \
+         version \"inference.networking.k8s.io/v1\""
+    )]
+    NoPools,
     #[error("failed to replicate MPI secret")]
     Key(#[source] mpi::Error),
     #[error("failed to reconcile K8s discovery resources")]
@@ -50,23 +65,32 @@ pub enum Error {
 impl Failure for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Discovery(cause)
+            Self::Adapters(cause)
+            | Self::Picker(cause)
+            | Self::Pool(cause)
+            | Self::Discovery(cause)
             | Self::Components(cause)
             | Self::Status(cause)
             | Self::Finalizer(cause) => cause.class(),
             Self::Grant { source, .. } => source.class(),
+            Self::Claims(cause) => cause.class(),
             Self::Key(cause) => cause.class(),
-            Self::NoOrchestrator => Class::Invalid,
+            Self::NoOrchestrator | Self::NoPools => Class::Invalid,
         }
     }
 
     fn category(&self) -> &'static str {
         match self {
-            Self::Discovery(cause)
+            Self::Adapters(cause)
+            | Self::Picker(cause)
+            | Self::Pool(cause)
+            | Self::Discovery(cause)
             | Self::Components(cause)
             | Self::Status(cause)
             | Self::Finalizer(cause) => cause.category(),
             Self::Grant { source, .. } => source.category(),
+            Self::Claims(cause) => cause.category(),
+            Self::NoPools => "no_inference_pools",
             Self::Key(cause) => cause.category(),
             Self::NoOrchestrator => "no_orchestrator",
         }
@@ -99,12 +123,12 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
-    let objects = build_objects(&graph, &ctx.config, &GraphFacts::default());
+    let objects = build_objects(&graph, &ctx.config, &dereference::dereference(ctx, &dgd));
     let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
     match apply::apply(ctx, &dgd, objects, needs_orchestrator).await {
         Ok(applied) => {
             status::warn_of_ignored(ctx, &dgd).await;
-            status::report(ctx, &dgd, status::Outcome::Applied(&applied.components)).await?;
+            status::report(ctx, &dgd, status::Outcome::Applied(&applied)).await?;
             ctx.graph_failures.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))
         }

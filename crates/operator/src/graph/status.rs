@@ -1,8 +1,6 @@
 //! The status of a graph, computed from what its components report (`workload.md` section 12).
 //! One write at most, and only when something differs.
 
-use std::sync::Arc;
-
 use dynamo_api::{
     conditions::{FALSE, TRUE, reason, state, types},
     v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentStatus},
@@ -15,7 +13,7 @@ use dynamo_render::{FieldErrors, validate};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::Resource;
 
-use super::Error;
+use super::{Error, apply::Applied, dereference::is_ready};
 use crate::context::{Context, now};
 
 /// What a pass came to.
@@ -23,7 +21,7 @@ use crate::context::{Context, now};
 pub(super) enum Outcome<'a> {
     Invalid(&'a FieldErrors),
     Failed(&'a str),
-    Applied(&'a [Arc<DynamoComponentDeployment>]),
+    Applied(&'a Applied),
 }
 
 pub(super) async fn report(
@@ -75,7 +73,8 @@ fn compute(
             (state::FAILED, FALSE, reason::VALIDATION_FAILED, format!("Validation failed: {errors}"))
         }
         Outcome::Failed(chain) => (state::FAILED, FALSE, reason::RECONCILE_FAILED, chain.to_owned()),
-        Outcome::Applied(components) => {
+        Outcome::Applied(Applied { components, restart }) => {
+            after.restart.clone_from(restart);
             after.services = components.iter().filter_map(|dcd| service_entry(dcd)).collect();
             let waiting: Vec<String> = components.iter().filter_map(|dcd| not_ready(dcd)).collect();
             if waiting.is_empty() {
@@ -102,13 +101,11 @@ fn service_entry(
 /// Why a component is not ready; `None` when it is, on its newest generation.
 fn not_ready(dcd: &DynamoComponentDeployment) -> Option<String> {
     let name = dcd.metadata.name.as_deref().unwrap_or_default();
-    let status = dcd.status.as_ref();
-    let observed = status.and_then(|status| status.observed_generation) >= dcd.metadata.generation;
-    let available = status
-        .and_then(|status| status.conditions.iter().find(|condition| condition.type_ == types::AVAILABLE));
-    if observed && available.is_some_and(|condition| condition.status == TRUE) {
+    if is_ready(dcd) {
         return None;
     }
+    let conditions = dcd.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let available = conditions.iter().find(|condition| condition.type_ == types::AVAILABLE);
     let mut why = format!("{name}: Component deployment not ready - Available condition not true");
     // Anything but plain waiting is what a person needs to read here.
     if let Some(cause) = available.filter(|condition| condition.reason == reason::RECONCILING) {
@@ -119,6 +116,8 @@ fn not_ready(dcd: &DynamoComponentDeployment) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use dynamo_api::v1alpha1::{ComponentKind, DynamoComponentDeploymentStatus, ServiceReplicaStatus};
 
     use super::*;
@@ -154,8 +153,13 @@ mod tests {
         Arc::new(dcd)
     }
 
+    fn pass(components: &[Arc<DynamoComponentDeployment>]) -> Applied {
+        Applied { components: components.to_vec(), restart: None }
+    }
+
     fn applied(components: &[Arc<DynamoComponentDeployment>]) -> DynamoGraphDeploymentStatus {
-        compute(&DynamoGraphDeploymentStatus::default(), Some(1), Outcome::Applied(components), at(1))
+        let before = DynamoGraphDeploymentStatus::default();
+        compute(&before, Some(1), Outcome::Applied(&pass(components)), at(1))
     }
 
     #[test]
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn the_same_pass_twice_gives_the_same_status() {
         let first = applied(&[component("True", 2)]);
-        let second = compute(&first, Some(1), Outcome::Applied(&[component("True", 2)]), at(9));
+        let second = compute(&first, Some(1), Outcome::Applied(&pass(&[component("True", 2)])), at(9));
         assert_eq!(first, second);
     }
 }

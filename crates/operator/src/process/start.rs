@@ -92,10 +92,11 @@ pub(super) async fn start(
         key: flags.mpi_ssh_secret.clone(),
         concurrency: flags.reconcile_concurrency,
     };
-    let mut wiring = wiring::connect(&client, &settings, &metrics.reconcile);
+    let mut wiring = wiring::connect(&client, &settings, &apis, &metrics.reconcile);
     for feed in std::mem::take(&mut wiring.feeds) {
         tasks.spawn(feed.map(Ok));
     }
+    tasks.spawn(wiring.wake_at_apis(apis.clone()).map(Ok));
     let claims = watch_claims(&scope, &wiring, tasks);
 
     let reviews = flags.webhooks.clone().zip(certificate).map(|(webhooks, certificate)| {
@@ -111,7 +112,7 @@ pub(super) async fn start(
         admission::serve(admission, stopping.clone())
     });
     let counting = count(metrics.resources.clone(), wiring.caches.clone(), scope.clone());
-    let context = Context::new(client, &wiring, flags.render, metrics.reconcile, scope);
+    let context = Context::new(client, &wiring, flags.render, metrics.reconcile, scope, apis);
     let work = async move {
         let context = Arc::new(context);
         let mut stopped = stopping.clone();
