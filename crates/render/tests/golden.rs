@@ -187,7 +187,7 @@ impl FactsFile {
 #[test]
 fn every_case_renders_to_its_recorded_objects_or_errors() {
     let cases = entries(&support::tests_folder().join("golden"), |path| path.join("graph.yaml").is_file());
-    assert!(cases.len() >= 30, "only {} cases found: is a folder lost?", cases.len());
+    assert!(cases.len() >= 120, "only {} cases found: is a folder lost?", cases.len());
     let failures: Vec<String> = cases.iter().filter_map(|case| judge_case(case).err()).collect();
     report(&failures);
 }
