@@ -1,6 +1,8 @@
 //! The claims that a graph makes (`workload.md` section 11.1). One that exists is left as it is, whoever made it.
 //! Whether one exists is not known here.
 
+use std::collections::BTreeSet;
+
 use dynamo_api::v1alpha1::Pvc;
 use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements},
@@ -18,14 +20,16 @@ pub enum Claim {
     Made(Box<PersistentVolumeClaim>),
 }
 
-/// The claims of `spec.pvcs`, in its order.
+/// The claims of `spec.pvcs`, in its order, each once: one that is made is not expected to be there already.
 #[must_use]
 pub fn build_claims(graph: &ValidatedGraph<'_>) -> Vec<Claim> {
-    let claims = graph.graph.spec.pvcs.iter();
-    claims
-        .map(|pvc| match pvc.create {
-            true => Claim::Made(Box::new(build_claim(graph.namespace, pvc))),
-            false => Claim::Expected(pvc.name.clone()),
+    let pvcs = &graph.graph.spec.pvcs;
+    let mut known = BTreeSet::new();
+    let first_of_each = pvcs.iter().filter(|pvc| known.insert(&pvc.name));
+    first_of_each
+        .map(|first| match pvcs.iter().find(|pvc| pvc.create && pvc.name == first.name) {
+            Some(made) => Claim::Made(Box::new(build_claim(graph.namespace, made))),
+            None => Claim::Expected(first.name.clone()),
         })
         .collect()
 }

@@ -25,7 +25,9 @@ use dynamo_render::{
     facts::{FoundCheckpoint, LiveComponent},
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 use similar::TextDiff;
+use support::Rendered;
 
 const UPDATE: &str = "UPDATE_GOLDEN=1 cargo test -p dynamo-render --test golden";
 
@@ -194,7 +196,7 @@ impl FactsFile {
 #[test]
 fn every_case_renders_to_its_recorded_objects_or_errors() {
     let cases = entries(&support::tests_folder().join("golden"), |path| path.join("graph.yaml").is_file());
-    assert!(cases.len() >= 30, "only {} cases found: is a folder lost?", cases.len());
+    assert!(cases.len() >= 120, "only {} cases found: is a folder lost?", cases.len());
     let failures: Vec<String> = cases.iter().filter_map(|case| judge_case(case).err()).collect();
     report(&failures);
 }
@@ -237,7 +239,7 @@ fn judge_case(case: &Path) -> Result<(), String> {
         &graph_facts,
         &facts,
     ) {
-        Ok(rendered) => (objects, errors, support::to_yaml(&rendered.objects())),
+        Ok(rendered) => (objects, errors, record_of(&rendered)),
         Err(message) => (errors, objects, format!("{message}\n")),
     };
     if other.is_file() {
@@ -247,6 +249,13 @@ fn judge_case(case: &Path) -> Result<(), String> {
         fs::remove_file(&other).expect("the outdated record can be removed");
     }
     compare(&record, &text)
+}
+
+/// The objects, and what the graph's status says of a restart if it says something.
+fn record_of(rendered: &Rendered) -> String {
+    let restart = rendered.graph.restart.iter().map(|restart| json!({"status": {"restart": restart}}));
+    let documents: Vec<Value> = rendered.objects().into_iter().chain(restart).collect();
+    support::to_yaml(&documents)
 }
 
 /// The content of a file that a case may have.

@@ -127,7 +127,6 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
     let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
     match apply::apply(ctx, &dgd, objects, needs_orchestrator).await {
         Ok(applied) => {
-            status::warn_of_ignored(ctx, &dgd).await;
             status::report(ctx, &dgd, status::Outcome::Applied(&applied)).await?;
             ctx.graph_failures.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))

@@ -9,7 +9,7 @@ use dynamo_kubekit::{
     conditions::{self, Wanted},
     status,
 };
-use dynamo_render::{FieldErrors, validate};
+use dynamo_render::FieldErrors;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::Resource;
 
@@ -42,19 +42,6 @@ pub(super) async fn report(
         ctx.warn(&dgd.object_ref(&()), reason::VALIDATION_FAILED, &text).await;
     }
     status::replace(&ctx.client, &ctx.caches.graphs, dgd, &after).await.map_err(Error::Status)
-}
-
-/// Names, once for each generation, what the graph asks for and this version does not do.
-pub(super) async fn warn_of_ignored(ctx: &Context, dgd: &DynamoGraphDeployment) {
-    let conditions = dgd.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    if ready(conditions).is_some_and(|ready| ready.observed_generation == dgd.metadata.generation) {
-        return;
-    }
-    let ignored = validate::ignored(dgd);
-    if !ignored.is_empty() {
-        let text = format!("without effect in this version: {}", ignored.join(", "));
-        ctx.warn(&dgd.object_ref(&()), "FieldIgnored", &text).await;
-    }
 }
 
 fn ready(conditions: &[Condition]) -> Option<&Condition> {

@@ -1,8 +1,18 @@
 //! Random graphs, valid ones and broken ones, as JSON manifests that shrink to something readable.
 //! Every one decodes: an object that does not would never reach a judge.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value, json};
+
+use crate::{
+    config::{
+        CheckpointConfig, CheckpointStorage, DiscoveryBackend, IngressDefaults, OperatorConfig, RouteDefaults,
+    },
+    facts::{Facts, FoundCheckpoint, GraphFacts, LiveComponent},
+};
 
 /// How far a generator strays from what the API server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +80,36 @@ fn variables(mood: Mood) -> BoxedStrategy<Value> {
         &["A", "B", "_c", "DYN_NAMESPACE", "NATS_SERVER", "POD_NAME", "VLLM_CACHE_ROOT", "DYN_SYSTEM_PORT"];
     let plain = object(vec![("value", text(mood, &["1", "x y", "$(A)"]))]);
     list(with(plain, "name", text(mood, NAMES)), 5)
+}
+
+/// Variables of a service or a graph, in a few cases with a configuration of services among them.
+fn envs(mood: Mood) -> BoxedStrategy<Value> {
+    const NAMES: &[&str] = &["Frontend", "Worker", "A", "B2"];
+    let resources = object(vec![
+        ("cpu", text(mood, &["4", "1500m"])),
+        ("Memory", text(mood, &["128Gi", ""])),
+        ("gpu", prop_oneof![text(mood, &["1", "2"]), number(mood)].boxed()),
+        ("custom", text(mood, &["1", "4"]).prop_map(|amount| json!({"rdma/ib": amount})).boxed()),
+    ]);
+    let args = object(vec![("workers", number(mood)), ("resources", resources)]);
+    let entry = object(vec![("ServiceArgs", args), ("port", number(mood)), ("x", text(mood, &["<y>"]))]);
+    let config = vec((text(mood, NAMES), entry), 0..3).prop_map(|pairs| {
+        let pairs = pairs.into_iter();
+        let map: Map<String, Value> =
+            pairs.map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), value)).collect();
+        Value::from(Value::Object(map).to_string())
+    });
+    let config = match mood {
+        Mood::Tame => config.boxed(),
+        Mood::Wild => prop_oneof![4 => config, 1 => text(mood, &["", "{", "[]"])].boxed(),
+    };
+    (variables(mood), prop::option::weighted(0.2, config))
+        .prop_map(|(mut all, config)| {
+            let own = config.map(|text| json!({"name": "DYN_DEPLOYMENT_CONFIG", "value": text}));
+            all.as_array_mut().unwrap().extend(own);
+            all
+        })
+        .boxed()
 }
 
 fn labels(mood: Mood, keys: &'static [&'static str]) -> BoxedStrategy<Value> {
@@ -164,7 +204,11 @@ fn quantities(mood: Mood, side: &str, names: &'static [&'static str]) -> BoxedSt
 fn switches(mood: Mood, keys: &'static [&'static str]) -> BoxedStrategy<Value> {
     let values = |key: &str| -> &'static [&'static str] {
         match key.rsplit('/').next().unwrap_or_default() {
-            "enable-metrics" | "enable-grove" => &["true", "false"],
+            "enable-metrics"
+            | "enable-grove"
+            | "enable-debug-mode"
+            | "enable-stealing-traffic-debug-mode"
+            | "disable-image-pull-secret-discovery" => &["true", "false"],
             "dynamo-discovery-backend" => &["kubernetes", "etcd"],
             "deployment-strategy" => &["Recreate", "RollingUpdate", "BlueGreen"],
             "deployment-rolling-update-max-surge" => &["1", "25%", "200%"],
@@ -201,6 +245,60 @@ fn pod(mood: Mood) -> BoxedStrategy<Value> {
     with(with(fields, "volumes", volumes), "mainContainer", main_container(mood))
 }
 
+/// The configuration of an endpoint picker, as its own or as a reference.
+fn picker(mood: Mood) -> BoxedStrategy<Value> {
+    let plugin = with(
+        object(vec![
+            ("name", text(mood, &["scorer", "picker", ""])),
+            ("parameters", object(vec![("threshold", number(mood)), ("mode", text(mood, &["fast"]))])),
+        ]),
+        "type",
+        text(mood, &["kv-aware-scorer", "max-score-picker"]),
+    );
+    let used = with(object(vec![("weight", number(mood))]), "pluginRef", text(mood, &["scorer", "picker"]));
+    let profile = with(
+        with(Just(json!({})).boxed(), "name", text(mood, &["default", "prefill"])),
+        "plugins",
+        list(used, 2),
+    );
+    let detector = object(vec![
+        ("queueDepthThreshold", number(mood)),
+        ("kvCacheUtilThreshold", Just(json!(0.8)).boxed()),
+        ("metricsStalenessThreshold", text(mood, &["200ms", "1s"])),
+    ]);
+    let config = object(vec![
+        ("featureGates", list(text(mood, &["prepareDataPlugins"]), 2)),
+        ("saturationDetector", detector),
+        ("apiVersion", text(mood, &["inference.networking.x-k8s.io/v1alpha1"])),
+    ]);
+    let config = with(with(config, "plugins", list(plugin, 3)), "schedulingProfiles", list(profile, 2));
+    prop_oneof![
+        Just(json!({"configMapRef": {"name": "picker", "key": "config.yaml"}})),
+        text(mood, &["picker"]).prop_map(|name| json!({"configMapRef": {"name": name, "key": "k"}})),
+        config.prop_map(|config| json!({"config": config})),
+    ]
+    .boxed()
+}
+
+fn checkpoint(mood: Mood) -> BoxedStrategy<Value> {
+    let identity = object(vec![
+        ("backendVersion", text(mood, &["0.9.0"])),
+        ("tensorParallelSize", (1..9i32).prop_map(Value::from).boxed()),
+        ("dtype", text(mood, &["fp8"])),
+        ("maxModelLen", (1..9i32).prop_map(Value::from).boxed()),
+        ("extraParameters", labels(mood, &["seed"])),
+    ]);
+    let identity = with(identity, "model", text(mood, &["Qwen/Qwen3-0.6B"]));
+    let identity =
+        with(identity, "backendFramework", one_of(&["vllm", "sglang"]).prop_map(Value::from).boxed());
+    let fields = object(vec![
+        ("mode", one_of(&["Auto", "Manual"]).prop_map(Value::from).boxed()),
+        ("checkpointRef", text(mood, &["saved", ""])),
+    ]);
+    let fields = with(fields, "identity", identity);
+    with(fields, "enabled", any::<bool>().prop_map(Value::from).boxed())
+}
+
 fn service(mood: Mood) -> BoxedStrategy<Value> {
     const TYPES: &[&str] = &["frontend", "worker", "prefill", "decode", "planner", "epp", "router", ""];
     const SWITCHES: &[&str] = &[
@@ -210,6 +308,9 @@ fn service(mood: Mood) -> BoxedStrategy<Value> {
         "nvidia.com/deployment-rolling-update-max-surge",
         "nvidia.com/deployment-rolling-update-max-unavailable",
         "nvidia.com/restartAt",
+        "nvidia.com/enable-debug-mode",
+        "nvidia.com/enable-stealing-traffic-debug-mode",
+        "nvidia.com/disable-image-pull-secret-discovery",
         "example.com/note",
     ];
     let mount = object(vec![
@@ -236,22 +337,17 @@ fn service(mood: Mood) -> BoxedStrategy<Value> {
         ("labels", labels(mood, &["team", "nvidia.com/metrics-enabled"])),
         ("annotations", switches(mood, SWITCHES)),
     ]);
-    let picker = object(vec![
-        ("featureGates", list(text(mood, &["flowControl"]), 2)),
-        ("plugins", list(object(vec![("type", text(mood, &["max-score-picker"]))]), 2)),
-        ("dataLayer", text(mood, &["metrics", "yes"])),
-    ]);
-    let epp = prop_oneof![
-        2 => picker.prop_map(|config| json!({"config": config})),
-        3 => Just(json!({"configMapRef": {"name": "picker", "key": "config.yaml"}})),
-        1 => text(mood, &["picker"]).prop_map(|name| json!({"configMapRef": {"name": name, "key": "k"}})),
-    ];
     let ingress = object(vec![
         ("enabled", any::<bool>().prop_map(Value::from).boxed()),
         ("host", text(mood, &["chat"])),
+        ("hostPrefix", text(mood, &["a.", "b-", ""])),
         ("hostSuffix", text(mood, &["example.com", ""])),
         ("ingressControllerClassName", text(mood, &["nginx", ""])),
         ("tls", object(vec![("secretName", text(mood, &["chat-tls", ""]))])),
+        ("useVirtualService", any::<bool>().prop_map(Value::from).boxed()),
+        ("virtualServiceGateway", text(mood, &["istio-system/gateway", "mesh-gateway", ""])),
+        ("annotations", labels(mood, &["example.com/note", "nginx.ingress.kubernetes.io/x"])),
+        ("labels", labels(mood, &["team"])),
     ]);
     let nodes = prop_oneof![3 => Just(json!({})), 1 => number(mood).prop_map(|n| json!({"nodeCount": n}))];
     let fields = object(vec![
@@ -265,8 +361,9 @@ fn service(mood: Mood) -> BoxedStrategy<Value> {
         ("scalingAdapter", any::<bool>().prop_map(|enabled| json!({"enabled": enabled})).boxed()),
         ("ingress", with(ingress, "host", text(mood, &["chat", "c.d"]))),
         ("multinode", nodes.boxed()),
-        ("eppConfig", epp.boxed()),
-        ("envs", variables(mood)),
+        ("eppConfig", picker(mood)),
+        ("checkpoint", checkpoint(mood)),
+        ("envs", envs(mood)),
         ("envFromSecret", text(mood, &["token", ""])),
         ("volumeMounts", list(mount, 3)),
         ("resources", object(vec![("requests", side("requests")), ("limits", side("limits"))])),
@@ -283,8 +380,12 @@ fn service(mood: Mood) -> BoxedStrategy<Value> {
 /// Makes the parts of a tame graph fit together that would else contradict each other nearly always.
 fn settle(spec: &mut Value) {
     let fields = spec.as_object_mut().unwrap();
-    if fields.get("restart").is_some_and(|restart| restart["strategy"]["order"].is_array()) {
-        fields.remove("restart");
+    let names: Vec<String> = fields["services"].as_object().unwrap().keys().rev().cloned().collect();
+    if let Some(strategy) = fields.get_mut("restart").and_then(|restart| restart.get_mut("strategy")) {
+        let is_parallel = strategy["type"] == "Parallel";
+        if let Some(order) = strategy.get_mut("order") {
+            *order = if is_parallel { json!([]) } else { json!(names) };
+        }
     }
     for claim in fields.get_mut("pvcs").and_then(Value::as_array_mut).into_iter().flatten() {
         let whole = ["storageClass", "size", "volumeAccessMode"].iter().all(|key| claim.get(key).is_some());
@@ -296,7 +397,7 @@ fn settle(spec: &mut Value) {
             pickers += 1;
             service["componentType"] = json!(if pickers > 1 { "worker" } else { "epp" });
             service["replicas"] = json!(1);
-            if service.pointer("/eppConfig/config").is_none() {
+            if service.get("eppConfig").is_none() {
                 service["eppConfig"] = json!({"configMapRef": {"name": "picker", "key": "config.yaml"}});
             }
             service.as_object_mut().unwrap().remove("multinode");
@@ -354,7 +455,7 @@ pub fn graph(mood: Mood) -> BoxedStrategy<Value> {
     let strategy = object(vec![("type", text(mood, &["Sequential", "Parallel"])), ("order", order)]);
     let restart = with(object(vec![("strategy", strategy)]), "id", text(mood, &["1", "again"]));
     let spec = object(vec![
-        ("envs", variables(mood)),
+        ("envs", envs(mood)),
         ("backendFramework", text(mood, &["vllm", "sglang", ""])),
         ("pvcs", list(claim, 2)),
         ("restart", restart),
@@ -377,6 +478,119 @@ pub fn graph(mood: Mood) -> BoxedStrategy<Value> {
                 "metadata": metadata,
                 "spec": spec,
             })
+        })
+        .boxed()
+}
+
+/// What an operator was told: everything, or what a chart says by default.
+pub fn installation() -> BoxedStrategy<OperatorConfig> {
+    let some = |text: &'static str| prop::option::of(Just(text.to_owned()));
+    let addresses =
+        (some("nats://nats:4222"), some("etcd:2379"), some("http://express:1"), some("http://prometheus:1"));
+    let routes =
+        (some("nginx"), some("cert"), some("example.com"), some("istio-system/gateway"), any::<bool>());
+    let storage =
+        prop::sample::select(vec![CheckpointStorage::Pvc, CheckpointStorage::S3, CheckpointStorage::Oci]);
+    (addresses, routes, prop::option::of(storage), any::<(bool, bool)>())
+        .prop_map(|(addresses, routes, storage, (is_etcd, restricted_security))| {
+            let (nats_address, etcd_address, model_express_url, prometheus_endpoint) = addresses;
+            let (class_name, tls_secret_name, host_suffix, virtual_service_gateway, is_secure) = routes;
+            OperatorConfig {
+                nats_address,
+                etcd_address,
+                model_express_url,
+                prometheus_endpoint,
+                discovery_backend: if is_etcd {
+                    DiscoveryBackend::Etcd
+                } else {
+                    DiscoveryBackend::Kubernetes
+                },
+                ingress: IngressDefaults {
+                    class_name,
+                    tls_secret_name,
+                    host_suffix,
+                    virtual_service_gateway,
+                    annotations: [("example.com/timeout".to_owned(), "60".to_owned())].into(),
+                    virtual_service_supports_https: is_secure,
+                    route: RouteDefaults {
+                        timeout: is_secure.then(|| Duration::from_secs(60)),
+                        retry_attempts: is_secure.then_some(2),
+                        retry_per_try_timeout: is_etcd.then(|| Duration::from_millis(1500)),
+                        retry_on: is_secure.then(|| "connect-failure".to_owned()),
+                    },
+                },
+                checkpoint: storage.map(checkpoints_in),
+                restricted_security,
+                ..OperatorConfig::default()
+            }
+        })
+        .boxed()
+}
+
+/// The flags of an operator that keeps checkpoints.
+pub fn checkpoints_in(storage: CheckpointStorage) -> CheckpointConfig {
+    CheckpointConfig {
+        storage,
+        signal_host_path: "/var/lib/chrek/signals".to_owned(),
+        pvc_name: "chrek-pvc".to_owned(),
+        pvc_base_path: "/checkpoints".to_owned(),
+        s3_uri: "s3://bucket/checkpoints".to_owned(),
+        s3_credentials_secret: "s3".to_owned(),
+        oci_uri: "oci://registry.example/checkpoints".to_owned(),
+        oci_credentials_secret: "oci".to_owned(),
+        init_container_image: "busybox:latest".to_owned(),
+        ready_file: "/tmp/ready-for-checkpoint".to_owned(),
+        restore_marker_file: "/tmp/dynamo-restored".to_owned(),
+    }
+}
+
+/// What a cluster may know of the graphs made here, and of their namespace.
+pub fn facts() -> BoxedStrategy<(GraphFacts, Facts)> {
+    const SERVICES: &[&str] = &["Frontend", "Worker", "worker", "A", "b-c", "B2"];
+    fn by_service<T: std::fmt::Debug + 'static>(
+        value: BoxedStrategy<T>,
+    ) -> BoxedStrategy<BTreeMap<String, T>> {
+        prop::collection::btree_map(one_of(SERVICES), value, 0..4).boxed()
+    }
+    let component = (prop::option::of(one_of(&["1", "again", "old"])), any::<bool>())
+        .prop_map(|(restarted_at, ready)| LiveComponent { restarted_at, ready });
+    let checkpoint = any::<bool>().prop_map(|ready| FoundCheckpoint {
+        name: "saved".to_owned(),
+        hash: "0123456789abcdef".to_owned(),
+        ready,
+    });
+    let secrets = prop::collection::btree_map(
+        one_of(&["example.com", "nvcr.io"]),
+        vec(one_of(&["one", "two"]), 0..3),
+        0..3,
+    );
+    let account = prop::option::of(one_of(&["labelled"]));
+    let sharer = OwnerReference {
+        api_version: "nvidia.com/v1alpha1".to_owned(),
+        kind: "DynamoComponentDeployment".to_owned(),
+        name: "other-worker".to_owned(),
+        uid: "00000000-0000-0000-0000-000000000001".to_owned(),
+        ..OwnerReference::default()
+    };
+    let sharers = prop::option::of(Just(sharer));
+    let of_graph =
+        (by_service(component.boxed()), by_service((0..100i32).boxed()), by_service(checkpoint.boxed()));
+    (of_graph, secrets, account, sharers)
+        .prop_map(|((components, adapter_replicas, checkpoints), pull_secrets, component_account, sharer)| {
+            let graph_facts = GraphFacts {
+                components,
+                adapter_replicas,
+                checkpoints: checkpoints.clone(),
+                pull_secrets: pull_secrets.clone(),
+                component_account: component_account.clone(),
+            };
+            let facts = Facts {
+                pull_secrets,
+                component_account,
+                model_sharers: sharer.into_iter().collect(),
+                checkpoint: checkpoints.into_values().next(),
+            };
+            (graph_facts, facts)
         })
         .boxed()
 }

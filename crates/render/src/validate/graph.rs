@@ -1,7 +1,7 @@
 //! Rules of a whole graph: its services, the names derived from them, and what they need of the cluster.
 //! What comes out is known to render.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dynamo_api::{
     labels::annotations,
@@ -9,7 +9,8 @@ use dynamo_api::{
 };
 
 use super::{
-    FieldErrors, Kind, Policy, Rule, Verdict, claims, component, findings, pod, restart, rollout, texts,
+    FieldErrors, Kind, Policy, Rule, Verdict, claims, component, configured, findings, pod, restart, rollout,
+    texts,
 };
 use crate::{
     component::ComponentType,
@@ -99,6 +100,7 @@ fn check_services(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mu
     let namespace = dgd.metadata.namespace.as_deref().unwrap_or_default();
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
     let mut epp: Option<&str> = None;
+    let mut told = BTreeSet::new();
     for (service, shared) in &dgd.spec.services {
         if !names::is_label_value(service) {
             // Its paths could be of any length, and nothing of it will run.
@@ -133,7 +135,8 @@ fn check_services(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mu
             dynamo_namespace: &dynamo_namespace,
             pvcs: &dgd.spec.pvcs,
         };
-        component::shared(&place, shared, dgd.spec.backend_framework.as_ref(), verdict);
+        let configured = configured::service(dgd, service, shared, &mut told, verdict);
+        component::shared(&place, &configured, dgd.spec.backend_framework.as_ref(), verdict);
     }
 }
 

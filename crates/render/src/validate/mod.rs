@@ -4,11 +4,11 @@
 mod amount;
 mod claims;
 mod component;
+mod configured;
 mod epp;
 mod findings;
 mod graph;
 mod graph_update;
-mod ignored;
 mod judged;
 mod model;
 mod pod;
@@ -25,7 +25,6 @@ use std::fmt;
 pub use component::{ValidatedComponent, component};
 pub use findings::{Verdict, Warning};
 pub use graph::{ValidatedGraph, graph};
-pub use ignored::ignored;
 pub use judged::Judged;
 pub use rules::{Enforced, Kind, Level, On, Reason, Rule, RuleSpec};
 

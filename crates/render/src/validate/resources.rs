@@ -94,7 +94,8 @@ pub(super) fn check(
     }
 }
 
-fn check_one(field: &str, name: &str, quantity: &Quantity, verdict: &mut Verdict) {
+/// One amount of any container.
+pub(super) fn check_one(field: &str, name: &str, quantity: &Quantity, verdict: &mut Verdict) {
     let known = match name.contains('/') {
         true => names::is_qualified_name(name),
         false => STANDARD.contains(&name) || is_huge_page(name),

@@ -98,6 +98,8 @@ rules! {
         "order must have the same number of unique services as the deployment", "operator-process 7";
     RestartOrderUnknown "restart-order-unknown" [Graph] Both Error Invalid Admission
         "order contains unknown service:", "operator-process 7";
+    DeploymentConfigInvalid "deployment-config-invalid" [Graph] Both Error Invalid Admission
+        "DYN_DEPLOYMENT_CONFIG", "ours: nothing can be made (workload 4.1)";
     EppRepeated "epp-repeated" [Graph] Both Error Forbidden Admission
         "a graph has at most one EPP component", "ours: which one is used is chance (api weak spots)";
 
