@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use dynamo_api::{
     foreign::{InferencePool, VirtualService},
     v1alpha1::{
-        DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+        DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
         DynamoGraphDeploymentScalingAdapter, DynamoModel,
     },
 };
@@ -25,6 +25,7 @@ use dynamo_render::{OperatorConfig, Policy};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
+        batch::v1::Job,
         core::v1::{ConfigMap, ObjectReference, PersistentVolumeClaim, Service, ServiceAccount},
         networking::v1::Ingress,
         rbac::v1::{Role, RoleBinding},
@@ -74,6 +75,9 @@ pub struct Caches {
     pub model_services: Cache<Service>,
     pub ingresses: Cache<Ingress>,
     pub virtual_services: Cache<VirtualService>,
+    pub checkpoints: Cache<DynamoCheckpoint>,
+    /// Those that make checkpoints; empty while checkpoints are off.
+    pub jobs: Cache<Job>,
     /// These two are only counted.
     pub requests: Cache<DynamoGraphDeploymentRequest>,
     pub models: Cache<DynamoModel>,
@@ -94,6 +98,7 @@ pub struct Context {
     pub apis: watch::Receiver<OptionalApis>,
     pub graph_failures: FailureCounts,
     pub component_failures: FailureCounts,
+    pub checkpoint_failures: FailureCounts,
     recorder: Recorder,
 }
 
@@ -126,6 +131,7 @@ impl Context {
             apis,
             graph_failures: Arc::clone(&wiring.graph_failures),
             component_failures: Arc::clone(&wiring.component_failures),
+            checkpoint_failures: Arc::clone(&wiring.checkpoint_failures),
         }
     }
 
@@ -158,8 +164,17 @@ impl Context {
 
     /// Publishes a warning about `object`. An event that cannot be written is logged, never an error.
     pub async fn warn(&self, object: &ObjectReference, reason: &str, message: &str) {
+        self.publish(EventType::Warning, object, reason, message).await;
+    }
+
+    /// Publishes that `object` got somewhere. An event that cannot be written is logged, never an error.
+    pub async fn tell(&self, object: &ObjectReference, reason: &str, message: &str) {
+        self.publish(EventType::Normal, object, reason, message).await;
+    }
+
+    async fn publish(&self, type_: EventType, object: &ObjectReference, reason: &str, message: &str) {
         let event = Event {
-            type_: EventType::Warning,
+            type_,
             reason: reason.to_owned(),
             note: Some(dynamo_kubekit::conditions::cut(message.to_owned(), 1000)),
             // The recorder counts up an event of the same action instead of writing its new text.

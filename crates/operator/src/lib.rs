@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod certs;
+pub mod checkpoint;
 pub mod component;
 pub mod context;
 mod failure;

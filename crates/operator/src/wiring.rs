@@ -19,7 +19,10 @@
 //! | registry Secret | components with an image of the host | a host comes or goes |
 //! | requests, models | nothing: they are counted | |
 //! | SSH key of MPI and its copies | graphs that need it | a copy that differs from its source |
-//! | claims of restricted operators (`scope`) | all graphs and components of the namespace | the end of the claim |
+//! | DynamoCheckpoint | itself | any change but of its status |
+//! | | graphs and components of the namespace that use it | it comes or goes, its phase changes |
+//! | Job of a checkpoint, while checkpoints are on | its checkpoint | any change and its end |
+//! | claims of restricted operators (`scope`) | all graphs, components and checkpoints of the namespace | the end of the claim |
 //!
 //! Nothing is reconciled here.
 
@@ -32,7 +35,7 @@ use dynamo_api::{
     foreign::{InferencePool, VirtualService},
     labels,
     v1alpha1::{
-        DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+        DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
         DynamoGraphDeploymentScalingAdapter, DynamoModel,
     },
 };
@@ -51,6 +54,7 @@ use futures::{
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
+    batch::v1::Job,
     core::v1::{ConfigMap, Service, ServiceAccount},
     networking::v1::Ingress,
     rbac::v1::{Role, RoleBinding},
@@ -69,7 +73,7 @@ use tracing::{debug, error};
 
 use crate::{
     accounts::{self, Grants},
-    component,
+    checkpoint, component,
     context::{Caches, ClaimName, Context, FailureCounts},
     failure::RESYNC,
     flags::{NamespacedName, RoleNames},
@@ -135,6 +139,7 @@ pub struct Wiring {
     pub caches: Caches,
     pub graph_failures: FailureCounts,
     pub component_failures: FailureCounts,
+    pub checkpoint_failures: FailureCounts,
     /// One endless task per watch; the process must end when one of them does.
     pub feeds: Vec<BoxFuture<'static, ()>>,
     concurrency: u16,
@@ -142,6 +147,8 @@ pub struct Wiring {
     graphs: Queue<DynamoGraphDeployment>,
     component_trigger: Trigger<DynamoComponentDeployment>,
     components: Queue<DynamoComponentDeployment>,
+    checkpoint_trigger: Trigger<DynamoCheckpoint>,
+    checkpoints: Queue<DynamoCheckpoint>,
 }
 
 impl std::fmt::Debug for Wiring {
@@ -159,6 +166,8 @@ pub struct Settings {
     pub roles: RoleNames,
     /// The SSH key of MPI.
     pub key: NamespacedName,
+    /// Whether Jobs of checkpoints are watched.
+    pub checkpoints: bool,
     /// Reconciles of one controller that run at once.
     pub concurrency: u16,
 }
@@ -174,6 +183,7 @@ pub fn connect(
     let namespace = settings.namespace.as_deref();
     let (graph_trigger, graphs) = Trigger::new(metrics.queue(graph::CONTROLLER));
     let (component_trigger, components) = Trigger::new(metrics.queue(component::CONTROLLER));
+    let (checkpoint_trigger, checkpoints) = Trigger::new(metrics.queue(checkpoint::CONTROLLER));
     let everything = watcher::Config::default();
     let of_graphs = everything.clone().labels(labels::GRAPH_NAME);
     let of_operator = everything.clone().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
@@ -220,6 +230,17 @@ pub fn connect(
         everything.clone().labels(&format!("{}={}", labels::PRODUCT_MANAGED_BY, labels::OPERATOR));
     let mut model_service_feed = feed::<Service>(client, namespace, &of_models);
     component::models::wake_sharers(&mut component_feed, &mut model_service_feed, &component_trigger);
+    let mut checkpoint_feed = feed::<DynamoCheckpoint>(client, namespace, &everything);
+    wake_itself(&mut checkpoint_feed, &checkpoint_trigger);
+    let checkpoint_failures = forget_at_end(&mut checkpoint_feed);
+    checkpoint::wake_users(
+        &mut checkpoint_feed,
+        (component_feed.cache(), component_trigger.clone()),
+        (graph_feed.cache(), graph_trigger.clone()),
+    );
+    let of_checkpoints = everything.clone().labels(labels::CHECKPOINT_NAME);
+    let mut job_feed = feed::<Job>(client, namespace, &of_checkpoints);
+    wake_parent(&mut job_feed, &checkpoint_trigger);
     let request_feed = feed::<DynamoGraphDeploymentRequest>(client, namespace, &everything);
     let model_feed = feed::<DynamoModel>(client, namespace, &everything);
     let (keys, key_feeds) =
@@ -245,12 +266,15 @@ pub fn connect(
             model_services: model_service_feed.cache(),
             ingresses: ingress_feed.cache(),
             virtual_services: virtual_service_feed.cache(),
+            checkpoints: checkpoint_feed.cache(),
+            jobs: job_feed.cache(),
             requests: request_feed.cache(),
             models: model_feed.cache(),
         },
         concurrency: settings.concurrency,
         graph_failures,
         component_failures,
+        checkpoint_failures,
         feeds: [
             graph_feed.run().boxed(),
             component_feed.run().boxed(),
@@ -268,6 +292,8 @@ pub fn connect(
             model_service_feed.run().boxed(),
             ingress_feed.run().boxed(),
             virtual_service_feed.run_while(served(apis, |apis| apis.istio)).boxed(),
+            checkpoint_feed.run().boxed(),
+            job_feed.run_while(always(settings.checkpoints)).boxed(),
             request_feed.run().boxed(),
             model_feed.run().boxed(),
         ]
@@ -279,6 +305,8 @@ pub fn connect(
         graphs,
         component_trigger,
         components,
+        checkpoint_trigger,
+        checkpoints,
     }
 }
 
@@ -287,9 +315,11 @@ impl Wiring {
     pub fn waker(&self) -> impl Fn(&str) + Send + use<> {
         let graphs = (self.caches.graphs.clone(), self.graph_trigger.clone());
         let components = (self.caches.components.clone(), self.component_trigger.clone());
+        let checkpoints = (self.caches.checkpoints.clone(), self.checkpoint_trigger.clone());
         move |namespace| {
             graphs.1.send_namespace(&graphs.0, namespace);
             components.1.send_namespace(&components.0, namespace);
+            checkpoints.1.send_namespace(&checkpoints.0, namespace);
         }
     }
 
@@ -307,10 +337,11 @@ impl Wiring {
         }
     }
 
-    /// Runs both controllers until `stop` turns true; reconciles that run then are finished.
+    /// Runs the controllers until `stop` turns true; reconciles that run then are finished.
     pub async fn controllers(self, ctx: Arc<Context>, stop: watch::Receiver<bool>) {
         self.graph_trigger.open(&self.caches.graphs);
         self.component_trigger.open(&self.caches.components);
+        self.checkpoint_trigger.open(&self.caches.checkpoints);
         let graphs = run(
             graph::CONTROLLER,
             self.caches.graphs.roster(),
@@ -323,13 +354,22 @@ impl Wiring {
         let components = run(
             component::CONTROLLER,
             self.caches.components.roster(),
-            take_until(self.components, stop),
-            ctx,
+            take_until(self.components, stop.clone()),
+            ctx.clone(),
             |entry, ctx| component::reconcile(entry, ctx).boxed(),
             component::error_policy,
             self.concurrency,
         );
-        futures::future::join(graphs, components).await;
+        let checkpoints = run(
+            checkpoint::CONTROLLER,
+            self.caches.checkpoints.roster(),
+            take_until(self.checkpoints, stop),
+            ctx,
+            |entry, ctx| checkpoint::reconcile(entry, ctx).boxed(),
+            checkpoint::error_policy,
+            self.concurrency,
+        );
+        futures::future::join3(graphs, components, checkpoints).await;
     }
 }
 
@@ -359,6 +399,8 @@ impl Caches {
             model_services,
             ingresses,
             virtual_services,
+            checkpoints,
+            jobs,
             requests,
             models,
         } = self;
@@ -380,6 +422,8 @@ impl Caches {
         model_services.wait_until_ready().await?;
         ingresses.wait_until_ready().await?;
         virtual_services.wait_until_ready().await?;
+        checkpoints.wait_until_ready().await?;
+        jobs.wait_until_ready().await?;
         requests.wait_until_ready().await?;
         models.wait_until_ready().await
     }
@@ -402,6 +446,11 @@ fn served(
         let is_served = of(&apis.borrow_and_update());
         Some((is_served, (apis, of)))
     })
+}
+
+/// One answer that never changes.
+fn always(answer: bool) -> impl Stream<Item = bool> + Send + 'static {
+    futures::stream::iter([answer]).chain(futures::stream::pending())
 }
 
 /// Wakes the controller of `K` on everything a user or another controller may change, and not on a new status.
