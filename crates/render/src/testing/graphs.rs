@@ -236,7 +236,13 @@ fn service(mood: Mood) -> BoxedStrategy<Value> {
         ("labels", labels(mood, &["team", "nvidia.com/metrics-enabled"])),
         ("annotations", switches(mood, SWITCHES)),
     ]);
+    let picker = object(vec![
+        ("featureGates", list(text(mood, &["flowControl"]), 2)),
+        ("plugins", list(object(vec![("type", text(mood, &["max-score-picker"]))]), 2)),
+        ("dataLayer", text(mood, &["metrics", "yes"])),
+    ]);
     let epp = prop_oneof![
+        2 => picker.prop_map(|config| json!({"config": config})),
         3 => Just(json!({"configMapRef": {"name": "picker", "key": "config.yaml"}})),
         1 => text(mood, &["picker"]).prop_map(|name| json!({"configMapRef": {"name": name, "key": "k"}})),
     ];
@@ -290,7 +296,9 @@ fn settle(spec: &mut Value) {
             pickers += 1;
             service["componentType"] = json!(if pickers > 1 { "worker" } else { "epp" });
             service["replicas"] = json!(1);
-            service["eppConfig"] = json!({"configMapRef": {"name": "picker", "key": "config.yaml"}});
+            if service.pointer("/eppConfig/config").is_none() {
+                service["eppConfig"] = json!({"configMapRef": {"name": "picker", "key": "config.yaml"}});
+            }
             service.as_object_mut().unwrap().remove("multinode");
         }
     }
