@@ -42,8 +42,8 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::{
-    accounts::Grants, mpi::Keys, optional_apis::OptionalApis, registry::RegistrySecret, scope::Scope,
-    wiring::Wiring,
+    accounts::Grants, mpi::Keys, optional_apis::OptionalApis, pods::Pods, registry::RegistrySecret,
+    scope::Scope, wiring::Wiring,
 };
 
 /// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
@@ -58,6 +58,7 @@ pub struct Caches {
     pub graphs: Cache<DynamoGraphDeployment>,
     pub components: Cache<DynamoComponentDeployment>,
     pub deployments: Cache<Deployment>,
+    pub pods: Pods,
     pub services: Cache<Service>,
     pub accounts: Cache<ServiceAccount>,
     pub roles: Cache<Role>,

@@ -6,6 +6,7 @@
 //! | DynamoComponentDeployment | itself | any change but of its status |
 //! | | its graph | any change, status included, and its end |
 //! | Deployment | its component | any change, status included, and its end |
+//! | pod of a graph, event `FailedMount` of one | its component | what keeps the pod from being ready is another thing |
 //! | Service | its component | any change and its end |
 //! | ServiceAccount, Role, RoleBinding | its graph | any change and its end |
 //! | accounts and bindings handed out | graphs of the namespace | the end; of a binding any change |
@@ -80,6 +81,7 @@ use crate::{
     graph,
     mpi::Keys,
     optional_apis::OptionalApis,
+    pods::Pods,
     registry,
 };
 
@@ -197,6 +199,7 @@ pub fn connect(
     wake_parent(&mut component_feed, &graph_trigger);
     let mut deployment_feed = feed::<Deployment>(client, namespace, &of_graphs);
     wake_parent(&mut deployment_feed, &component_trigger);
+    let (pods, pod_feeds) = Pods::watch(client, namespace, &component_feed.cache(), &component_trigger);
     let mut service_feed = feed::<Service>(client, namespace, &of_graphs);
     wake_parent(&mut service_feed, &component_trigger);
     let mut account_feed = feed::<ServiceAccount>(client, namespace, &of_operator);
@@ -251,6 +254,7 @@ pub fn connect(
             graphs: graph_feed.cache(),
             components: component_feed.cache(),
             deployments: deployment_feed.cache(),
+            pods,
             services: service_feed.cache(),
             accounts: account_feed.cache(),
             roles: role_feed.cache(),
@@ -299,6 +303,7 @@ pub fn connect(
         ]
         .into_iter()
         .chain(grant_feeds.into_iter().map(|feed| feed.run().boxed()))
+        .chain(pod_feeds)
         .chain(key_feeds.into_iter().map(|feed| feed.run().boxed()))
         .collect(),
         graph_trigger,
@@ -384,6 +389,7 @@ impl Caches {
             graphs,
             components,
             deployments,
+            pods,
             services,
             accounts,
             roles,
@@ -407,6 +413,7 @@ impl Caches {
         graphs.wait_until_ready().await?;
         components.wait_until_ready().await?;
         deployments.wait_until_ready().await?;
+        pods.wait_until_ready().await?;
         services.wait_until_ready().await?;
         accounts.wait_until_ready().await?;
         roles.wait_until_ready().await?;

@@ -2,9 +2,12 @@
 //! Service each. Five steps: dereference, validate, render, apply, status.
 
 mod apply;
+mod cause;
 mod dereference;
 pub(crate) mod models;
 mod status;
+
+pub(crate) use self::status::NOT_READY;
 
 use std::sync::Arc;
 
@@ -97,7 +100,8 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
     };
     match applied {
         Ok(deployment) => {
-            status::report(ctx, &dcd, status::Outcome::Applied(&deployment)).await?;
+            let cause = cause::of(&deployment, &ctx.caches.pods.troubled(&namespace, &name));
+            status::report(ctx, &dcd, status::Outcome::Applied(&deployment, cause.as_ref())).await?;
             ctx.component_failures.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))
         }
