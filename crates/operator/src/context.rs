@@ -87,6 +87,15 @@ pub struct Caches {
 /// Failures in a row by namespace and name; the watch forgets them at the end of an object.
 pub type FailureCounts = Arc<Failures<(String, String)>>;
 
+/// Those of each controller.
+#[derive(Debug)]
+pub struct AllFailures {
+    pub graphs: FailureCounts,
+    pub components: FailureCounts,
+    pub adapters: FailureCounts,
+    pub checkpoints: FailureCounts,
+}
+
 /// Shared by all reconciles.
 pub struct Context {
     pub client: Client,
@@ -97,9 +106,7 @@ pub struct Context {
     pub scope: Scope,
     /// Which optional APIs the cluster serves now.
     pub apis: watch::Receiver<OptionalApis>,
-    pub graph_failures: FailureCounts,
-    pub component_failures: FailureCounts,
-    pub checkpoint_failures: FailureCounts,
+    pub failures: AllFailures,
     recorder: Recorder,
 }
 
@@ -130,9 +137,7 @@ impl Context {
             metrics,
             scope,
             apis,
-            graph_failures: Arc::clone(&wiring.graph_failures),
-            component_failures: Arc::clone(&wiring.component_failures),
-            checkpoint_failures: Arc::clone(&wiring.checkpoint_failures),
+            failures: wiring.failures(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! What the objects look like is decided in `dynamo-render`; how they are written, in `dynamo-kubekit`.
 
 pub mod accounts;
+pub mod adapter;
 pub mod certs;
 pub mod checkpoint;
 pub mod component;

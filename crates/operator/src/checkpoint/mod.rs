@@ -81,11 +81,11 @@ async fn pass(entry: &Roster<DynamoCheckpoint>, ctx: &Context) -> Result<Action,
         Ok(outcome) => {
             let again = if matches!(outcome, Outcome::Lost) { LOSS_SHOWN } else { jittered(RESYNC) };
             status::report(ctx, subject, outcome).await?;
-            ctx.checkpoint_failures.reset(&(namespace, name));
+            ctx.failures.checkpoints.reset(&(namespace, name));
             Ok(Action::requeue(again))
         }
         Err(error) => {
-            if is_reported(&ctx.checkpoint_failures, &(namespace, name), &error) {
+            if is_reported(&ctx.failures.checkpoints, &(namespace, name), &error) {
                 status::report(ctx, subject, Outcome::Refused(&chain(&error))).await?;
             }
             Err(error)
@@ -116,5 +116,5 @@ async fn make<'a>(ctx: &Context, subject: Subject<'_>) -> Result<Outcome<'a>, Er
 
 /// When to try again; called once per failed pass.
 pub fn error_policy(entry: Arc<Roster<DynamoCheckpoint>>, error: &Error, ctx: Arc<Context>) -> Action {
-    plan_retry(&ctx, &ctx.checkpoint_failures, CONTROLLER, &*entry, error)
+    plan_retry(&ctx, &ctx.failures.checkpoints, CONTROLLER, &*entry, error)
 }

@@ -89,7 +89,7 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
         Ok(component) => component,
         Err(errors) => {
             status::report(ctx, &dcd, status::Outcome::Invalid(&errors)).await?;
-            ctx.component_failures.reset(&(namespace, name));
+            ctx.failures.components.reset(&(namespace, name));
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
@@ -102,11 +102,11 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
         Ok(deployment) => {
             let cause = cause::of(&deployment, &ctx.caches.pods.troubled(&namespace, &name));
             status::report(ctx, &dcd, status::Outcome::Applied(&deployment, cause.as_ref())).await?;
-            ctx.component_failures.reset(&(namespace, name));
+            ctx.failures.components.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
-            if is_reported(&ctx.component_failures, &(namespace, name), &error) {
+            if is_reported(&ctx.failures.components, &(namespace, name), &error) {
                 status::report(ctx, &dcd, status::Outcome::Failed(&chain(&error))).await?;
             }
             Err(error)
@@ -120,5 +120,5 @@ pub fn error_policy(
     error: &Error,
     ctx: Arc<Context>,
 ) -> Action {
-    plan_retry(&ctx, &ctx.component_failures, CONTROLLER, &*entry, error)
+    plan_retry(&ctx, &ctx.failures.components, CONTROLLER, &*entry, error)
 }

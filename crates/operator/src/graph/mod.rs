@@ -119,7 +119,7 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
         Ok(graph) => graph,
         Err(errors) => {
             status::report(ctx, &dgd, status::Outcome::Invalid(&errors)).await?;
-            ctx.graph_failures.reset(&(namespace, name));
+            ctx.failures.graphs.reset(&(namespace, name));
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
@@ -128,11 +128,11 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
     match apply::apply(ctx, &dgd, objects, needs_orchestrator).await {
         Ok(applied) => {
             status::report(ctx, &dgd, status::Outcome::Applied(&applied)).await?;
-            ctx.graph_failures.reset(&(namespace, name));
+            ctx.failures.graphs.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
-            if is_reported(&ctx.graph_failures, &(namespace, name), &error) {
+            if is_reported(&ctx.failures.graphs, &(namespace, name), &error) {
                 status::report(ctx, &dgd, status::Outcome::Failed(&chain(&error))).await?;
             }
             Err(error)
@@ -142,5 +142,5 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
 
 /// When to try again; called once per failed pass.
 pub fn error_policy(entry: Arc<Roster<DynamoGraphDeployment>>, error: &Error, ctx: Arc<Context>) -> Action {
-    plan_retry(&ctx, &ctx.graph_failures, CONTROLLER, &*entry, error)
+    plan_retry(&ctx, &ctx.failures.graphs, CONTROLLER, &*entry, error)
 }
