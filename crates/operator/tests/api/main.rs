@@ -2,6 +2,7 @@
 //! One control plane and one operator serve most tests; those that count writes start their own.
 
 mod admission;
+mod checkpoints;
 mod graphs;
 mod inputs;
 mod lifecycle;
