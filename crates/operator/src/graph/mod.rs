@@ -37,6 +37,8 @@ pub enum Error {
     Grant { purpose: &'static str, source: GrantError },
     #[error("failed to reconcile top-level PVCs")]
     Claims(#[source] claims::ClaimError),
+    #[error("failed to reconcile checkpoints")]
+    Checkpoints(#[source] ApplyError),
     #[error("failed to reconcile scaling adapters")]
     Adapters(#[source] ApplyError),
     #[error("failed to reconcile EPP resources")]
@@ -66,6 +68,7 @@ impl Failure for Error {
     fn class(&self) -> Class {
         match self {
             Self::Adapters(cause)
+            | Self::Checkpoints(cause)
             | Self::Picker(cause)
             | Self::Pool(cause)
             | Self::Discovery(cause)
@@ -82,6 +85,7 @@ impl Failure for Error {
     fn category(&self) -> &'static str {
         match self {
             Self::Adapters(cause)
+            | Self::Checkpoints(cause)
             | Self::Picker(cause)
             | Self::Pool(cause)
             | Self::Discovery(cause)

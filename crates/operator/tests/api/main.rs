@@ -3,6 +3,7 @@
 
 mod admission;
 mod causes;
+mod checkpoints;
 mod graphs;
 mod inputs;
 mod lifecycle;
