@@ -14,13 +14,13 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{ComponentType, MergeError, Role, defaults};
+use super::{ComponentType, MergeError, Role, debug, defaults};
 use crate::{
     config::{DiscoveryBackend, OperatorConfig},
     facts::Facts,
     graph::effective_backend,
     names,
-    parts::{env, merge, pull_secrets, resources, volumes},
+    parts::{env, merge, pull_secrets, resources, security, volumes},
     validate::ValidatedComponent,
 };
 
@@ -39,7 +39,7 @@ pub(super) fn build_template(
             annotations: Some(pod_annotations(component, &metadata)),
             ..ObjectMeta::default()
         }),
-        spec: Some(build_pod(component, config, facts)?),
+        spec: Some(build_pod(component, config, facts, debug::is_on(component))?),
     })
 }
 
@@ -88,10 +88,11 @@ pub(super) fn base_model<'a>(component: &ValidatedComponent<'a>) -> Option<&'a s
     Some(model.name.as_str()).filter(|name| !name.is_empty())
 }
 
-fn build_pod(
+pub(super) fn build_pod(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,
+    with_debugger: bool,
 ) -> Result<PodSpec, MergeError> {
     let spec = component.spec;
     let user = spec.extra_pod_spec.clone().unwrap_or_default();
@@ -113,6 +114,12 @@ fn build_pod(
     let known: Vec<_> = pod.volumes.iter().flatten().map(|volume| volume.name.clone()).collect();
     let added = volumes.into_iter().filter(|volume| !known.contains(&volume.name));
     pod.volumes.get_or_insert_default().extend(added);
+    if with_debugger {
+        debug::add_debugger(&mut pod, config);
+    }
+    if config.restricted_security {
+        security::restrict(&mut pod);
+    }
     pod.containers.iter_mut().for_each(env::keep_last_of_each_name);
     pod.init_containers.iter_mut().flatten().for_each(env::keep_last_of_each_name);
     Ok(pod)

@@ -5,4 +5,5 @@ pub mod env;
 pub mod merge;
 pub mod pull_secrets;
 pub mod resources;
+pub mod security;
 pub mod volumes;
