@@ -10,6 +10,8 @@ pub const BASE_MODEL_HASH: &str = "nvidia.com/dynamo-base-model-hash";
 pub const SELECTOR: &str = "nvidia.com/selector";
 /// On a ServiceAccount: pods that name no account and have none of their own use it.
 pub const COMPONENT_POD: &str = "nvidia.com/dynamo-component-pod";
+/// On the debug pod of a component: the value is `debug`.
+pub const TARGET_TYPE: &str = "nvidia.com/dynamo-deployment-target-type";
 pub const METRICS_ENABLED: &str = "nvidia.com/metrics-enabled";
 pub const DISCOVERY_BACKEND: &str = "nvidia.com/dynamo-discovery-backend";
 pub const DISCOVERY_ENABLED: &str = "nvidia.com/dynamo-discovery-enabled";
@@ -42,6 +44,10 @@ pub mod annotations {
     pub const DISCOVERY_BACKEND: &str = "nvidia.com/dynamo-discovery-backend";
     /// `true` keeps the Secrets of the image's registry out of the pods.
     pub const DISABLE_PULL_SECRET_DISCOVERY: &str = "nvidia.com/disable-image-pull-secret-discovery";
+    /// `true` adds a container for debugging to the pods.
+    pub const DEBUG: &str = "nvidia.com/enable-debug-mode";
+    /// `true` runs a pod for debugging beside the others.
+    pub const STEAL_TRAFFIC: &str = "nvidia.com/enable-stealing-traffic-debug-mode";
     pub const ORIGIN_VERSION: &str = "nvidia.com/dynamo-operator-origin-version";
     /// On whatever an operator made: hash of what it wrote last.
     pub const LAST_APPLIED_HASH: &str = "nvidia.com/last-applied-hash";

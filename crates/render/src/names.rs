@@ -87,6 +87,18 @@ pub fn model_hash(model: &str) -> String {
     Sha256::digest(model.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Name of the debug Deployment of a component, and of the Service of its pod.
+#[must_use]
+pub fn debug(component: &str) -> String {
+    format!("{component}-d")
+}
+
+/// Name of the second Service of all pods of a component that is debugged.
+#[must_use]
+pub fn production(component: &str) -> String {
+    format!("{component}-p")
+}
+
 /// Name of the Service that all components of a namespace share which serve the model.
 #[must_use]
 pub fn model_service(model: &str) -> String {

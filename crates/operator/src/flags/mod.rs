@@ -25,6 +25,7 @@ pub use settings::{
     TimeEncoding, WebhookFlags,
 };
 use syntax::Parsed;
+pub(crate) use syntax::go_bool;
 
 use crate::scope;
 

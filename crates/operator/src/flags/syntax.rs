@@ -162,15 +162,20 @@ fn find(name: &str) -> Option<&'static Flag> {
     GROUPS.iter().flat_map(|group| group.flags).find(|flag| flag.name == name)
 }
 
+/// Reads a bool as Go does.
+pub(crate) fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 fn convert(flag: &Flag, text: String) -> Result<Value, Error> {
     let converted = match flag.kind {
         Kind::Text => Ok(Value::Text(text.clone())),
         Kind::List => Ok(Value::List(vec![text.clone()])),
-        Kind::Boolean => match text.as_str() {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::Boolean(true)),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::Boolean(false)),
-            _ => Err("must be true or false".to_owned()),
-        },
+        Kind::Boolean => go_bool(&text).map(Value::Boolean).ok_or_else(|| "must be true or false".to_owned()),
         Kind::Duration => match duration::parse(&text) {
             Some(duration) => Ok(Value::Duration(duration)),
             None => Err("must be a duration such as 30s, 15m or 1h30m".to_owned()),

@@ -176,21 +176,29 @@ const INGRESS: &[Flag] = &[
     ),
     Flag::text("ingress-controller-tls-secret-name", "", "TLS Secret of the default Ingress"),
     Flag::text("ingress-host-suffix", "", "suffix of its host names; empty: local"),
-    Flag::list("ingress-annotations", "<key>=<value>, an annotation of the default Ingress").without_effect(),
+    Flag::list("ingress-annotations", "<key>=<value>, an annotation of every Ingress; the graph's win"),
     Flag::text(
         "istio-virtual-service-gateway",
         "",
         "gateway of the default VirtualService of frontends, which takes the place of the Ingress",
     ),
-    Flag::boolean("virtual-service-supports-https", "false", "accepted; the reference ignores it, too")
-        .without_effect(),
-    Flag::duration("virtual-service-timeout", "0", "time-out of the route of a VirtualService; 0: none")
-        .without_effect(),
-    Flag::number("virtual-service-retry-attempts", "0", "retries of that route; 0: none").without_effect(),
-    Flag::duration("virtual-service-retry-per-try-timeout", "0", "time-out of one try; 0: none")
-        .without_effect(),
-    Flag::text("virtual-service-retry-on", "", "when that route retries, as Istio writes it")
-        .without_effect(),
+    Flag::boolean(
+        "virtual-service-supports-https",
+        "false",
+        "the gateways serve HTTPS: what comes in by port 80 is redirected to it",
+    ),
+    Flag::duration("virtual-service-timeout", "0", "time-out of the route of a VirtualService; 0: none"),
+    Flag::number("virtual-service-retry-attempts", "0", "retries of that route; 0: those of the mesh"),
+    Flag::duration(
+        "virtual-service-retry-per-try-timeout",
+        "0",
+        "time-out of one try, with retry attempts; 0: none",
+    ),
+    Flag::text(
+        "virtual-service-retry-on",
+        "",
+        "when that route retries, as Istio writes it, with retry attempts",
+    ),
 ];
 
 const SECURITY: &[Flag] = &[

@@ -3,6 +3,7 @@
 
 mod admission;
 mod cluster;
+mod environment;
 mod job;
 mod leadership;
 mod signals;
@@ -41,6 +42,8 @@ pub enum Error {
     Tls(#[source] rustls::Error),
     #[error("cannot make the certificate of the metrics listener")]
     SelfSigned(#[source] SelfSignedError),
+    #[error(transparent)]
+    Environment(#[from] environment::WrongValue),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::{
     Error, Tasks,
     admission::{self, Admission},
-    cluster,
+    cluster, environment,
     leadership::{Election, lead},
 };
 use crate::{
@@ -41,10 +41,11 @@ struct AdmissionMetrics {
 
 /// Starts everything and returns what must run to its end: controllers while this process leads, and admission.
 pub(super) async fn start(
-    flags: Flags,
+    mut flags: Flags,
     tasks: &mut Tasks,
     stopping: watch::Receiver<bool>,
 ) -> Result<LocalBoxFuture<'static, Result<(), Error>>, Error> {
+    environment::apply(&mut flags.render)?;
     let config = cluster::load(flags.kubeconfig.as_deref()).await?;
     let restricted = flags.restricted_namespace.clone();
     let OperatorConfig {

@@ -12,7 +12,7 @@ use k8s_openapi::{
     },
 };
 
-use super::{BuildError, pod};
+use super::{BuildError, debug, pod};
 use crate::{config::OperatorConfig, facts::Facts, validate::ValidatedComponent};
 
 const DEFAULT_BUDGET: &str = "25%";
@@ -40,7 +40,7 @@ pub(super) fn build_deployment(
                 ..LabelSelector::default()
             },
             strategy: Some(build_strategy(component)),
-            template: pod::build_template(component, config, facts)?,
+            template: pod::build_template(component, config, facts, debug::is_on(component))?,
             ..DeploymentSpec::default()
         }),
         status: None,

@@ -1,6 +1,7 @@
 //! A validated component becomes its Deployment, its Services and its routes (`workload.md` sections 6 to 9).
 //! Owner references are not rendered here: they belong to whoever applies.
 
+mod debug;
 mod defaults;
 mod deployment;
 pub(crate) mod ingress;
@@ -119,10 +120,18 @@ pub fn build_objects(
     config: &OperatorConfig,
     facts: &Facts,
 ) -> Result<ComponentObjects, BuildError> {
+    let deployment = deployment::build_deployment(component, config, facts)?;
+    let own = service::build_service(component, config);
+    let (mut debug_deployment, mut of_debug) = (None, Vec::new());
+    if debug::steals_traffic(component) {
+        of_debug.extend(debug::build_services(&own));
+        let template = pod::build_template(component, config, facts, true)?;
+        debug_deployment = Some(debug::build_deployment(&deployment, template.spec));
+    }
     Ok(ComponentObjects {
-        deployment: deployment::build_deployment(component, config, facts)?,
-        debug_deployment: None,
-        services: vec![service::build_service(component, config)],
+        deployment,
+        debug_deployment,
+        services: [own].into_iter().chain(of_debug).collect(),
         model_service: model_service::build_model_service(component, facts),
         ingress: ingress::build_ingress(component, config),
         virtual_service: virtual_service::build_virtual_service(component, config),

@@ -14,14 +14,14 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{BuildError, ComponentType, MergeError, Role, defaults};
+use super::{BuildError, ComponentType, MergeError, Role, debug, defaults};
 use crate::{
     checkpoint,
     config::{DiscoveryBackend, OperatorConfig},
     facts::Facts,
     graph::effective_backend,
     names,
-    parts::{env, merge, pull_secrets, resources, volumes},
+    parts::{env, merge, pull_secrets, resources, security, volumes},
     picker,
     validate::ValidatedComponent,
 };
@@ -29,16 +29,24 @@ use crate::{
 /// Where vLLM keeps compiled kernels unless told otherwise.
 const VLLM_CACHE: &str = "/root/.cache/vllm";
 
+/// `with_debugger` adds a container to debug the others from.
 pub(super) fn build_template(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,
+    with_debugger: bool,
 ) -> Result<PodTemplateSpec, BuildError> {
     let metadata = component.spec.extra_pod_metadata.clone().unwrap_or_default();
     let mut annotations = pod_annotations(component, &metadata);
     let mut pod = build_pod(component, config, facts)?;
     if let Some((config, hash)) = checkpoint::resolve(component.spec, config, facts.checkpoint.as_ref())? {
         checkpoint::prepare_pod(&mut pod, &mut annotations, &hash, config)?;
+    }
+    if with_debugger {
+        debug::add_debugger(&mut pod, config);
+    }
+    if config.restricted_security {
+        security::restrict(&mut pod);
     }
     Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {
@@ -95,7 +103,7 @@ pub(super) fn base_model<'a>(component: &ValidatedComponent<'a>) -> Option<&'a s
     Some(model.name.as_str()).filter(|name| !name.is_empty())
 }
 
-/// The pod before anything is done to it for a checkpoint; its last container is the main one.
+/// The pod before anything is done to it for a checkpoint or for debugging; its last container is the main one.
 pub(crate) fn build_pod(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,

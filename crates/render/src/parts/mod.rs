@@ -5,5 +5,6 @@ pub mod env;
 pub mod merge;
 pub mod pull_secrets;
 pub mod resources;
+pub mod security;
 pub mod volumes;
 pub mod yaml;

@@ -27,7 +27,7 @@ on (failure policy {{ default "Fail" $webhook.failurePolicy }}), certificate by 
 {{- end -}}
 {{- $operator := default dict (index .Values "dynamo-operator") -}}
 {{- if $operator.enabled -}}
-{{- range $path := list "nats.enabled" "checkpoint.enabled" "metricsService.enabled" "networkPolicy.enabled" "dynamo.dockerRegistry.useKubernetesSecret" "dynamo.enableRestrictedSecurityContext" "dynamo.virtualServiceSupportsHTTPS" -}}
+{{- range $path := list "nats.enabled" "checkpoint.enabled" "metricsService.enabled" "networkPolicy.enabled" "dynamo.dockerRegistry.useKubernetesSecret" -}}
 {{- $value := $operator -}}
 {{- range splitList "." $path -}}
 {{- if kindIs "map" $value -}}{{- $value = index $value . -}}{{- else -}}{{- $value = false -}}{{- end -}}

@@ -44,6 +44,24 @@
 {{- end -}}
 {{- /* The operator's own account scales what its adapters own; the exact name, since a suffix would trust strangers. */ -}}
 {{- $args = append $args (printf "--trusted-service-account=%s/%s" .Release.Namespace (include "dynamo-operator.managerAccount" .)) -}}
+{{- $args = concat $args (include "dynamo-operator.routeArgs" . | fromYamlArray) -}}
+{{- toYaml $args -}}
+{{- end -}}
+
+{{/* What every Ingress and every route of a VirtualService gets. */}}
+{{- define "dynamo-operator.routeArgs" -}}
+{{- $dynamo := default dict .Values.dynamo -}}
+{{- $args := list -}}
+{{- range $key, $value := ($dynamo.ingress).annotations -}}
+{{- $args = append $args (printf "--ingress-annotations=%s=%s" $key $value) -}}
+{{- end -}}
+{{- if $dynamo.virtualServiceSupportsHTTPS -}}{{- $args = append $args "--virtual-service-supports-https=true" -}}{{- end -}}
+{{- with ($dynamo.istio).timeout -}}{{- $args = append $args (printf "--virtual-service-timeout=%s" .) -}}{{- end -}}
+{{- with ($dynamo.istio).retries -}}
+{{- with .attempts -}}{{- $args = append $args (printf "--virtual-service-retry-attempts=%d" (int .)) -}}{{- end -}}
+{{- with .perTryTimeout -}}{{- $args = append $args (printf "--virtual-service-retry-per-try-timeout=%s" .) -}}{{- end -}}
+{{- with .retryOn -}}{{- $args = append $args (printf "--virtual-service-retry-on=%s" .) -}}{{- end -}}
+{{- end -}}
 {{- toYaml $args -}}
 {{- end -}}
 
