@@ -78,7 +78,7 @@ pub fn build_objects(
     components.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     GraphObjects {
         claims: claims::build_claims(graph),
-        checkpoints: checkpoint::build_missing(graph, config, facts),
+        checkpoints: checkpoint::build_missing(graph, &components, config, facts),
         adapters: adapter::build_adapters(graph, facts),
         discovery: uses_kubernetes.then(|| build_discovery(graph)),
         picker: picker::build_picker(graph),

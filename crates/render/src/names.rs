@@ -87,6 +87,12 @@ pub fn model_hash(model: &str) -> String {
     Sha256::digest(model.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Name of the Service that all components of a namespace share which serve the model.
+#[must_use]
+pub fn model_service(model: &str) -> String {
+    format!("dynamo-model-{}", model_hash(model))
+}
+
 fn is_dns(text: &str) -> bool {
     let inner = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     !text.is_empty() && inner && !text.starts_with('-') && !text.ends_with('-')

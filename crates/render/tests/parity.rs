@@ -19,10 +19,9 @@ use serde_json::{Value, json};
 const NAMESPACE: &str = "ns-x";
 
 /// Objects on record that are deliberately not rendered: kind, end of the name, why.
-const NOT_RENDERED: [(&str, &str, &str); 3] = [
+const NOT_RENDERED: [(&str, &str, &str); 2] = [
     ("Service", "-p", "D-001: one Service per component"),
     ("Service", "-d", "D-001: one Service per component"),
-    ("Service", "dynamo-model-*", "model Services are made by the component controller, not by this crate"),
 ];
 
 /// Graphs of which the record has no component: manifest, why.
@@ -160,7 +159,7 @@ impl Judge {
             let id = support::id(object);
             let label = format!("{}/{}", id.0, id.1);
             match recorded.iter().find(|recorded| support::id(recorded) == id) {
-                Some(record) => self.object(&name, &label, object, record),
+                Some(record) => self.object(&name, &label, object, record, &rendered),
                 None => match REFUSED.iter().find(|refused| (refused.0, refused.1) == (&name, &label)) {
                     Some(refused) => _ = self.used.insert(format!("REFUSED {} {}", refused.0, refused.1)),
                     None => self.failures.push(format!("{name}: {label} is rendered but not on record")),
@@ -172,10 +171,7 @@ impl Judge {
             if rendered.iter().any(|object| support::id(object) == id) {
                 continue;
             }
-            let known = NOT_RENDERED.iter().find(|(kind, end, _)| {
-                *kind == id.0
-                    && end.strip_suffix('*').map_or(id.1.ends_with(end), |start| id.1.starts_with(start))
-            });
+            let known = NOT_RENDERED.iter().find(|(kind, end, _)| *kind == id.0 && id.1.ends_with(end));
             match known {
                 Some((kind, end, _)) => _ = self.used.insert(format!("NOT_RENDERED {kind} {end}")),
                 None => {
@@ -185,11 +181,11 @@ impl Judge {
         }
     }
 
-    fn object(&mut self, manifest: &str, label: &str, ours: &Value, record: &Value) {
+    fn object(&mut self, manifest: &str, label: &str, ours: &Value, record: &Value, all: &[Value]) {
         self.objects += 1;
         let mut differences = Vec::new();
         let kind = label.split('/').next().unwrap_or_default().to_owned();
-        compare(&[kind], &as_applied(ours), record, &mut differences);
+        compare(&[kind], &as_applied(ours, owner(ours, record, all)), record, &mut differences);
         for (path, message) in differences {
             let known =
                 DIFFERENT.iter().find(|known| (known.0, known.1, known.2) == (manifest, label, &path));
@@ -226,12 +222,23 @@ fn is_compared(object: &Value) -> bool {
     }
 }
 
-/// An object as it is in the cluster: with its owner, and with the deprecated twin of `serviceAccountName` that the
-/// API server fills in.
-fn as_applied(object: &Value) -> Value {
-    let mut object = object.clone();
+/// Kind and name of the owner of an object. Of the components that share a model Service the record names whichever
+/// was first, by chance: it must be one of them.
+fn owner(object: &Value, record: &Value, all: &[Value]) -> (&'static str, Value) {
+    const MODEL: &str = "/metadata/annotations/nvidia.com~1dynamo-base-model";
+    const MANAGED: &str = "/metadata/labels/nvidia.com~1managed-by";
     let labels = &object["metadata"]["labels"];
-    let (kind, owner) = match object["kind"].as_str() {
+    match object["kind"].as_str() {
+        Some("Service") if object.pointer(MANAGED).is_some() => {
+            let first = &record["metadata"]["ownerReferences"][0]["name"];
+            let serves = all.iter().any(|other| {
+                other["kind"] == "DynamoComponentDeployment"
+                    && other["metadata"]["name"] == *first
+                    && Some(&other["spec"]["modelRef"]["name"]) == object.pointer(MODEL)
+            });
+            assert!(serves, "{first} owns the Service of a model that it does not serve");
+            ("DynamoComponentDeployment", first.clone())
+        }
         Some("Deployment" | "Service") => ("DynamoComponentDeployment", object["metadata"]["name"].clone()),
         Some("DynamoComponentDeployment" | "ConfigMap" | "InferencePool") => {
             ("DynamoGraphDeployment", labels["nvidia.com/dynamo-graph-deployment-name"].clone())
@@ -240,7 +247,13 @@ fn as_applied(object: &Value) -> Value {
             let account = labels["app.kubernetes.io/name"].as_str().unwrap_or_default();
             ("DynamoGraphDeployment", json!(account.trim_end_matches("-k8s-service-discovery")))
         }
-    };
+    }
+}
+
+/// An object as it is in the cluster: with its owner, and with the deprecated twin of `serviceAccountName` and the
+/// second spelling of `clusterIP` that the API server fills in.
+fn as_applied(object: &Value, (kind, owner): (&str, Value)) -> Value {
+    let mut object = object.clone();
     object["metadata"]["ownerReferences"] = json!([{
         "apiVersion": "nvidia.com/v1alpha1",
         "blockOwnerDeletion": true,
@@ -250,6 +263,9 @@ fn as_applied(object: &Value) -> Value {
     }]);
     if let Some(pod) = object.pointer_mut("/spec/template/spec") {
         pod["serviceAccount"] = pod["serviceAccountName"].clone();
+    }
+    if let Some(address) = object.pointer("/spec/clusterIP").cloned() {
+        object["spec"]["clusterIPs"] = json!([address]);
     }
     object
 }

@@ -17,7 +17,7 @@ use dynamo_kubekit::{
     finalizer, key_of,
 };
 use dynamo_render::{
-    component::{MergeError, build_objects},
+    component::{BuildError, build_objects},
     validate,
 };
 use kube::runtime::controller::Action;
@@ -35,7 +35,7 @@ pub(crate) const CONTROLLER: &str = "DynamoComponentDeployment";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
-    Render(#[from] MergeError),
+    Render(#[from] BuildError),
     #[error(transparent)]
     Apply(#[from] ApplyError),
     #[error(

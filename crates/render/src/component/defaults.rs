@@ -9,7 +9,7 @@ use k8s_openapi::{
 use super::{ComponentType, Role};
 
 /// Name of the container that runs the component.
-pub(super) const MAIN: &str = "main";
+pub(crate) const MAIN: &str = "main";
 pub(crate) const HTTP_PORT: i32 = 8000;
 pub(super) const SYSTEM_PORT: i32 = 9090;
 const PLANNER_METRICS_PORT: i32 = 9085;

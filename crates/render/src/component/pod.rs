@@ -14,8 +14,9 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{ComponentType, MergeError, Role, defaults};
+use super::{BuildError, ComponentType, MergeError, Role, defaults};
 use crate::{
+    checkpoint,
     config::{DiscoveryBackend, OperatorConfig},
     facts::Facts,
     graph::effective_backend,
@@ -32,15 +33,20 @@ pub(super) fn build_template(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,
-) -> Result<PodTemplateSpec, MergeError> {
+) -> Result<PodTemplateSpec, BuildError> {
     let metadata = component.spec.extra_pod_metadata.clone().unwrap_or_default();
+    let mut annotations = pod_annotations(component, &metadata);
+    let mut pod = build_pod(component, config, facts)?;
+    if let Some((config, hash)) = checkpoint::resolve(component.spec, config, facts.checkpoint.as_ref())? {
+        checkpoint::prepare_pod(&mut pod, &mut annotations, &hash, config)?;
+    }
     Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(pod_labels(component, &metadata)),
-            annotations: Some(pod_annotations(component, &metadata)),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         }),
-        spec: Some(build_pod(component, config, facts)?),
+        spec: Some(pod),
     })
 }
 
@@ -77,13 +83,20 @@ pub(super) fn component_labels(component: &ValidatedComponent<'_>) -> BTreeMap<S
     let mut all = component.spec.labels.clone();
     all.extend(component.metadata_labels.clone());
     all.entry(labels::GRAPH_NAME.to_owned()).or_default();
-    if let Some(model) = component.spec.model_ref.as_ref().filter(|model| !model.name.is_empty()) {
-        all.insert(labels::BASE_MODEL_HASH.to_owned(), names::model_hash(&model.name));
+    if let Some(model) = base_model(component) {
+        all.insert(labels::BASE_MODEL_HASH.to_owned(), names::model_hash(model));
     }
     all
 }
 
-fn build_pod(
+/// Name of the model that the component serves.
+pub(super) fn base_model<'a>(component: &ValidatedComponent<'a>) -> Option<&'a str> {
+    let model = component.spec.model_ref.as_ref()?;
+    Some(model.name.as_str()).filter(|name| !name.is_empty())
+}
+
+/// The pod before anything is done to it for a checkpoint; its last container is the main one.
+pub(crate) fn build_pod(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,

@@ -20,14 +20,10 @@ pub fn ignored(dgd: &DynamoGraphDeployment) -> Vec<String> {
 }
 
 fn of_service(spec: &SharedSpec) -> Vec<&'static str> {
-    [
-        ("ingress", spec.ingress.as_ref().is_some_and(|ingress| ingress.enabled)),
-        ("scalingAdapter", spec.scaling_adapter.as_ref().is_some_and(|adapter| adapter.enabled)),
-        ("checkpoint", spec.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.enabled)),
-    ]
-    .into_iter()
-    .filter_map(|(field, asked)| asked.then_some(field))
-    .collect()
+    [("scalingAdapter", spec.scaling_adapter.as_ref().is_some_and(|adapter| adapter.enabled))]
+        .into_iter()
+        .filter_map(|(field, asked)| asked.then_some(field))
+        .collect()
 }
 
 #[cfg(test)]
@@ -43,14 +39,14 @@ mod tests {
             "restart": {"id": "1"},
             "pvcs": [{"name": "a", "create": true}],
             "services": {
-                "Frontend": {"componentType": "frontend", "ingress": {"enabled": true, "host": "h"}},
+                "Frontend": {"componentType": "frontend", "scalingAdapter": {"enabled": true}},
                 "Planner": {"componentType": "planner"},
                 "Worker": {"componentType": "worker", "scalingAdapter": {"enabled": false}},
             }}});
         let graph = serde_json::from_value(graph).unwrap();
         assert_eq!(
             ignored(&graph),
-            ["spec.pvcs[].create", "spec.restart", "spec.services[Frontend].ingress",]
+            ["spec.pvcs[].create", "spec.restart", "spec.services[Frontend].scalingAdapter"]
         );
     }
 }
