@@ -46,10 +46,21 @@ impl Plane {
     /// A plane of its own, for tests that count what one operator writes.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(true)
+    }
+
+    /// A plane of its own on which nobody runs pods, makes the accounts of namespaces or collects garbage: every object
+    /// stays as it was written.
+    #[must_use]
+    pub fn without_controllers() -> Self {
+        Self::start_with(false)
+    }
+
+    fn start_with(controller_manager: bool) -> Self {
         let users =
             [OPERATOR_USER, SECOND_USER].map(|user| (user.to_owned(), vec!["system:masters".to_owned()]));
         let control_plane = ControlPlane::start(ControlPlaneOptions {
-            controller_manager: true,
+            controller_manager,
             audit: Some(AuditOptions {
                 log: None,
                 users: users.iter().map(|(user, _)| user.clone()).collect(),
