@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod cache;
 pub mod client;
 pub mod conditions;
+pub mod debounce;
 pub mod diff;
 pub mod fence;
 pub mod finalizer;

@@ -1,7 +1,7 @@
 //! What every reconcile may use: caches, the applier, configuration, metrics and the event recorder.
 //! Shared and immutable but for the failure counts.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use dynamo_api::{
     foreign::{InferencePool, VirtualService},
@@ -15,6 +15,7 @@ use dynamo_kubekit::{
     apply::{Applier, ApplyError},
     backoff::Failures,
     cache::Cache,
+    debounce::Debounce,
     diff::content_hash,
     fence::refusal,
     key_of,
@@ -51,6 +52,9 @@ pub const FIELD_MANAGER: &str = "dynamo-operator";
 
 /// A claim that exists.
 pub type ClaimName = PartialObjectMeta<PersistentVolumeClaim>;
+
+/// How long a change of counts alone is held back: pods come and go one by one.
+const STATUS_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the watches show.
 #[derive(Debug, Clone)]
@@ -107,6 +111,9 @@ pub struct Context {
     /// Which optional APIs the cluster serves now.
     pub apis: watch::Receiver<OptionalApis>,
     pub failures: AllFailures,
+    /// Statuses of graphs and of components that wait until their change has lasted.
+    pub unsaid_of_graphs: Debounce<(String, String)>,
+    pub unsaid_of_components: Debounce<(String, String)>,
     recorder: Recorder,
 }
 
@@ -138,6 +145,8 @@ impl Context {
             scope,
             apis,
             failures: wiring.failures(),
+            unsaid_of_graphs: Debounce::new(STATUS_PAUSE),
+            unsaid_of_components: Debounce::new(STATUS_PAUSE),
         }
     }
 

@@ -80,7 +80,10 @@ pub async fn reconcile(
 
 async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Result<Action, Error> {
     let (namespace, name) = key_of(entry);
-    let Some(dcd) = ctx.caches.components.get(&namespace, &name) else { return Ok(Action::await_change()) };
+    let Some(dcd) = ctx.caches.components.get(&namespace, &name) else {
+        ctx.unsaid_of_components.settle(&(namespace, name));
+        return Ok(Action::await_change());
+    };
     if dcd.metadata.deletion_timestamp.is_some() {
         finalizer::release(&ctx.client, &*dcd, labels::FINALIZER).await?;
         return Ok(Action::await_change());
@@ -101,9 +104,10 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
     match applied {
         Ok(deployment) => {
             let cause = cause::of(&deployment, &ctx.caches.pods.troubled(&namespace, &name));
-            status::report(ctx, &dcd, status::Outcome::Applied(&deployment, cause.as_ref())).await?;
+            let unsaid =
+                status::report(ctx, &dcd, status::Outcome::Applied(&deployment, cause.as_ref())).await?;
             ctx.failures.components.reset(&(namespace, name));
-            Ok(Action::requeue(jittered(RESYNC)))
+            Ok(Action::requeue(unsaid.unwrap_or_else(|| jittered(RESYNC))))
         }
         Err(error) => {
             if is_reported(&ctx.failures.components, &(namespace, name), &error) {

@@ -1,6 +1,8 @@
 //! The status of a component, computed from its Deployment (`api.md` section 4, `workload.md` sections 8, 12).
 //! One write at most, and only when something differs.
 
+use std::time::Duration;
+
 use dynamo_api::{
     conditions::{FALSE, TRUE, reason, types},
     v1alpha1::{
@@ -9,10 +11,13 @@ use dynamo_api::{
 };
 use dynamo_kubekit::{
     conditions::{self, Wanted},
-    status,
+    key_of, status,
 };
 use dynamo_render::FieldErrors;
-use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::{
+    api::apps::v1::Deployment,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 use kube::Resource;
 
 use super::{Error, cause::Cause};
@@ -29,20 +34,44 @@ pub(super) enum Outcome<'a> {
     Applied(&'a Deployment, Option<&'a Cause>),
 }
 
+/// Returns after what time to come back for a change that is held back.
 pub(super) async fn report(
     ctx: &Context,
     dcd: &DynamoComponentDeployment,
     outcome: Outcome<'_>,
-) -> Result<(), Error> {
+) -> Result<Option<Duration>, Error> {
     let before = dcd.status.clone().unwrap_or_default();
     let after = compute(&before, dcd.metadata.generation, outcome, now());
     if dcd.status.is_some() && after == before {
-        return Ok(());
+        ctx.unsaid_of_components.settle(&key_of(dcd));
+        return Ok(None);
     }
+    if !is_news(&before, &after)
+        && let Some(left) = ctx.unsaid_of_components.wait(key_of(dcd))
+    {
+        return Ok(Some(left));
+    }
+    ctx.unsaid_of_components.settle(&key_of(dcd));
     if let Some((reason, message)) = warning(outcome, &before, &after) {
         ctx.warn(&dcd.object_ref(&()), reason, message).await;
     }
-    status::replace(&ctx.client, &ctx.caches.components, dcd, &after).await.map_err(Error::Status)
+    status::replace(&ctx.client, &ctx.caches.components, dcd, &after).await.map_err(Error::Status)?;
+    Ok(None)
+}
+
+/// Whether a change says more than other counts: another condition, or a generation that was waited for. That a new
+/// component is not ready yet says nothing.
+fn is_news(before: &DynamoComponentDeploymentStatus, after: &DynamoComponentDeploymentStatus) -> bool {
+    let told = |status: &DynamoComponentDeploymentStatus| {
+        let conditions = status.conditions.iter();
+        conditions.map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone())).collect::<Vec<_>>()
+    };
+    if before.conditions.is_empty() {
+        let is_waiting =
+            |c: &Condition| c.type_ == types::AVAILABLE && c.reason == reason::DEPLOYMENT_NOT_READY;
+        return !after.conditions.iter().any(is_waiting);
+    }
+    before.observed_generation != after.observed_generation || told(before) != told(after)
 }
 
 /// The warning that a new failure deserves; none while the same one lasts.

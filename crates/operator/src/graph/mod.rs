@@ -114,7 +114,10 @@ pub async fn reconcile(
 
 async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Action, Error> {
     let (namespace, name) = key_of(entry);
-    let Some(dgd) = ctx.caches.graphs.get(&namespace, &name) else { return Ok(Action::await_change()) };
+    let Some(dgd) = ctx.caches.graphs.get(&namespace, &name) else {
+        ctx.unsaid_of_graphs.settle(&(namespace, name));
+        return Ok(Action::await_change());
+    };
     if dgd.metadata.deletion_timestamp.is_some() {
         finalizer::release(&ctx.client, &*dgd, labels::FINALIZER).await.map_err(Error::Finalizer)?;
         return Ok(Action::await_change());
@@ -131,9 +134,9 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
     let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
     match apply::apply(ctx, &dgd, objects, needs_orchestrator).await {
         Ok(applied) => {
-            status::report(ctx, &dgd, status::Outcome::Applied(&applied)).await?;
+            let unsaid = status::report(ctx, &dgd, status::Outcome::Applied(&applied)).await?;
             ctx.failures.graphs.reset(&(namespace, name));
-            Ok(Action::requeue(jittered(RESYNC)))
+            Ok(Action::requeue(unsaid.unwrap_or_else(|| jittered(RESYNC))))
         }
         Err(error) => {
             if is_reported(&ctx.failures.graphs, &(namespace, name), &error) {

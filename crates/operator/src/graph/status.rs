@@ -1,13 +1,15 @@
 //! The status of a graph, computed from what its components report (`workload.md` section 12).
 //! One write at most, and only when something differs.
 
+use std::time::Duration;
+
 use dynamo_api::{
     conditions::{FALSE, TRUE, reason, state, types},
     v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentStatus},
 };
 use dynamo_kubekit::{
     conditions::{self, Wanted},
-    status,
+    key_of, status,
 };
 use dynamo_render::FieldErrors;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -27,16 +29,24 @@ pub(super) enum Outcome<'a> {
     Applied(&'a Applied),
 }
 
+/// Returns after what time to come back for a change that is held back.
 pub(super) async fn report(
     ctx: &Context,
     dgd: &DynamoGraphDeployment,
     outcome: Outcome<'_>,
-) -> Result<(), Error> {
+) -> Result<Option<Duration>, Error> {
     let before = dgd.status.clone().unwrap_or_default();
     let after = compute(&before, dgd.metadata.generation, outcome, now());
     if after == before {
-        return Ok(());
+        ctx.unsaid_of_graphs.settle(&key_of(dgd));
+        return Ok(None);
     }
+    if !is_news(&before, &after)
+        && let Some(left) = ctx.unsaid_of_graphs.wait(key_of(dgd))
+    {
+        return Ok(Some(left));
+    }
+    ctx.unsaid_of_graphs.settle(&key_of(dgd));
     let message = |status: &DynamoGraphDeploymentStatus| ready(&status.conditions).map(|c| c.message.clone());
     if let Outcome::Invalid(_) = outcome
         && message(&before) != message(&after)
@@ -44,7 +54,19 @@ pub(super) async fn report(
         let text = message(&after).unwrap_or_default();
         ctx.warn(&dgd.object_ref(&()), reason::VALIDATION_FAILED, &text).await;
     }
-    status::replace(&ctx.client, &ctx.caches.graphs, dgd, &after).await.map_err(Error::Status)
+    status::replace(&ctx.client, &ctx.caches.graphs, dgd, &after).await.map_err(Error::Status)?;
+    Ok(None)
+}
+
+/// Whether a change says more than other counts and another service that is ready by now.
+fn is_news(before: &DynamoGraphDeploymentStatus, after: &DynamoGraphDeploymentStatus) -> bool {
+    let told = |status: &DynamoGraphDeploymentStatus| {
+        ready(&status.conditions).map(|c| (c.status.clone(), c.reason.clone(), c.observed_generation))
+    };
+    before.state != after.state
+        || before.restart != after.restart
+        || before.checkpoints != after.checkpoints
+        || told(before) != told(after)
 }
 
 fn ready(conditions: &[Condition]) -> Option<&Condition> {
