@@ -178,7 +178,6 @@ impl FactsFile {
             component_account: self.component_account,
             model_sharers: self.model_sharers.into_iter().map(support::sharer).collect(),
             checkpoint: checkpoints.values().next().cloned(),
-            ..Facts::default()
         };
         let adapter_replicas = self.adapter_replicas;
         (GraphFacts { components: components.collect(), adapter_replicas, checkpoints }, facts)
