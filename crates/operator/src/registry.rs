@@ -8,7 +8,7 @@ use dynamo_kubekit::{
     cache::{Cache, Change, Feed, reference},
     key_of,
 };
-use dynamo_render::parts::pull_secrets::{registry_host, wanted_host};
+use dynamo_render::parts::pull_secrets::{registry_host, wanted_hosts};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Client, Resource, runtime::watcher};
 use serde::{Deserialize, de::IgnoredAny};
@@ -89,7 +89,7 @@ pub(crate) fn watch(
         }
         let (namespace, _) = key_of(&**change.object());
         for component in components.in_namespace(&namespace) {
-            if wanted_host(&component.spec.shared).is_some_and(|host| concerned.contains(host)) {
+            if wanted_hosts(&component.spec.shared).iter().any(|host| concerned.contains(host)) {
                 trigger.send(reference(&*component));
             }
         }

@@ -25,7 +25,7 @@ use crate::{
     config::{DiscoveryBackend, IngressDefaults, OperatorConfig},
     deployment_config,
     facts::GraphFacts,
-    names,
+    names, origin,
     parts::env,
     picker::{self, PickerObjects},
     restart,
@@ -115,7 +115,12 @@ fn build_component(
     ]);
     shared.service_name = Some(service.to_owned());
     shared.dynamo_namespace = Some(dynamo_namespace);
-    shared.labels = component_labels.clone();
+    let ours = origin::is_ours_in(graph.graph, spec);
+    if !ours {
+        // The reference drops them, and they would change the pods of its graphs.
+        shared.labels.clear();
+    }
+    shared.labels.extend(component_labels.clone());
     inherit_annotations(&mut shared, graph.graph);
     if let Some(id) = restarted_at {
         shared.annotations.insert(annotations::RESTART_AT.to_owned(), id.clone());
@@ -134,7 +139,7 @@ fn build_component(
     {
         picker::force_type(config);
     }
-    if component_type == ComponentType::Planner {
+    if component_type == ComponentType::Planner && !(ours && names_account(spec)) {
         let account = component_type.account().map(ToOwned::to_owned);
         shared.extra_pod_spec.get_or_insert_default().pod_spec.service_account_name = account;
     }
@@ -152,6 +157,12 @@ fn build_component(
         },
         status: None,
     }
+}
+
+fn names_account(spec: &SharedSpec) -> bool {
+    let Some(user) = &spec.extra_pod_spec else { return false };
+    let named = [&user.pod_spec.service_account_name, &user.pod_spec.service_account];
+    named.into_iter().flatten().any(|name| !name.is_empty())
 }
 
 /// The graph's own switches reach every component and win there (`workload.md` section 4.1).

@@ -11,6 +11,7 @@ pub mod deployment_config;
 pub mod facts;
 pub mod graph;
 pub mod names;
+pub mod origin;
 pub mod parts;
 pub mod picker;
 pub mod restart;

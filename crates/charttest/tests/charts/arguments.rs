@@ -138,6 +138,37 @@ fn flag_cases() -> Vec<(Value, &'static str, Option<&'static str>, Option<&'stat
             Some("a.example"),
             None,
         ),
+        (
+            json!({"dynamo": {"virtualServiceSupportsHTTPS": true}}),
+            "virtual-service-supports-https",
+            Some("true"),
+            None,
+        ),
+        (
+            json!({"dynamo": {"ingress": {"annotations": {"a/b": "c=d"}}}}),
+            "ingress-annotations",
+            Some("a/b=c=d"),
+            None,
+        ),
+        (json!({"dynamo": {"istio": {"timeout": "10m"}}}), "virtual-service-timeout", Some("10m"), None),
+        (
+            json!({"dynamo": {"istio": {"retries": {"attempts": 3}}}}),
+            "virtual-service-retry-attempts",
+            Some("3"),
+            None,
+        ),
+        (
+            json!({"dynamo": {"istio": {"retries": {"perTryTimeout": "30s"}}}}),
+            "virtual-service-retry-per-try-timeout",
+            Some("30s"),
+            None,
+        ),
+        (
+            json!({"dynamo": {"istio": {"retries": {"retryOn": "reset,connect-failure"}}}}),
+            "virtual-service-retry-on",
+            Some("reset,connect-failure"),
+            None,
+        ),
         (json!({"dynamo": {"groveTerminationDelay": ""}}), "grove-termination-delay", None, Some("4h")),
         (
             json!({"dynamo": {"metrics": {"prometheusEndpoint": "http://p"}}}),

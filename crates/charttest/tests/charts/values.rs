@@ -226,6 +226,16 @@ fn the_debugger_image_is_in_the_secret_and_a_change_restarts_the_operator() {
 }
 
 #[test]
+fn restricted_security_of_pods_is_in_the_secret_only_when_it_is_on() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for (on, variable) in [(true, json!("true")), (false, Value::Null)] {
+        let objects = helm.operator(&json!({"dynamo": {"enableRestrictedSecurityContext": on}}));
+        let secret = objects.get("Secret", "dynamo-deployment-env");
+        assert_eq!(secret["stringData"]["ENABLE_RESTRICTED_SECURITY_CONTEXT"], variable);
+    }
+}
+
+#[test]
 fn rendering_twice_gives_the_same_bytes() {
     let helm = or_skip!(Helm::find(), "helm");
     for restricted in [false, true] {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use dynamo_api::labels::annotations::ORIGIN_VERSION;
+use dynamo_render::origin;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 
@@ -19,12 +20,13 @@ struct Metadata {
     annotations: Option<BTreeMap<String, IgnoredAny>>,
 }
 
-/// A patch that stamps `version` on a new graph, or no patch when the annotation is there with any value.
+/// A patch that stamps `version`, with the mark of this operator, on a new graph; or no patch when the annotation is there with any value.
 pub(super) fn stamp(object: Option<&RawValue>, version: &str) -> Answer {
     let head = match judge::decode::<Head>("object", object) {
         Ok(head) => head,
         Err(message) => return Answer::bad_request(message),
     };
+    let version = origin::stamp(version);
     let (path, value) = match head.metadata.map(|metadata| metadata.annotations) {
         None => ("/metadata".to_owned(), json!({"annotations": {ORIGIN_VERSION: version}})),
         Some(None) => ("/metadata/annotations".to_owned(), json!({ORIGIN_VERSION: version})),
@@ -55,7 +57,8 @@ mod tests {
 
     #[test]
     fn a_new_graph_gets_the_one_annotation_and_keeps_all_else() {
-        let whole = json!({"metadata": {"annotations": {ORIGIN_VERSION: "0.9.0"}}, "spec": {"x": 1}});
+        let whole =
+            json!({"metadata": {"annotations": {ORIGIN_VERSION: "0.9.0+dynamo-rs"}}, "spec": {"x": 1}});
         for bare in [
             json!({"spec": {"x": 1}}),
             json!({"metadata": null, "spec": {"x": 1}}),
@@ -66,8 +69,7 @@ mod tests {
             assert_eq!(stamped(bare), whole);
         }
         let other = json!({"metadata": {"name": "g", "annotations": {"a/b~c": "d"}}});
-        let expected =
-            json!({"metadata": {"name": "g", "annotations": {"a/b~c": "d", ORIGIN_VERSION: "0.9.0"}}});
+        let expected = json!({"metadata": {"name": "g", "annotations": {"a/b~c": "d", ORIGIN_VERSION: "0.9.0+dynamo-rs"}}});
         assert_eq!(stamped(other), expected);
     }
 

@@ -247,7 +247,8 @@ async fn a_new_graph_is_stamped_once_and_nothing_else_is() {
     let patch = decode(&answer["response"]["patch"]);
     json_patch::patch(&mut graph, &serde_json::from_value::<json_patch::Patch>(patch).unwrap()).unwrap();
     let mut expected = reviews::object(reviews::GRAPH);
-    expected["metadata"]["annotations"]["nvidia.com/dynamo-operator-origin-version"] = json!("0.9.0");
+    expected["metadata"]["annotations"]["nvidia.com/dynamo-operator-origin-version"] =
+        json!("0.9.0+dynamo-rs");
     assert_eq!(graph, expected);
 
     let bare = reviews::object(reviews::GRAPH);

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use dynamo_api::labels::{self, annotations};
+use dynamo_api::{
+    labels::{self, annotations},
+    v1alpha1::SharedSpec,
+};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -12,24 +15,27 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use crate::{config::OperatorConfig, names, validate::ValidatedComponent};
+use crate::{config::OperatorConfig, names};
 
 const DEBUGGER: &str = "debugger";
+/// The user of the debugger where pods must not run as root, which its image does by itself: the user of the
+/// runtimes, whose processes it is to trace.
+const USER: i64 = 1000;
 /// Value of the label by which the Service of the debug pod finds it.
 const DEBUG: &str = "debug";
 
 /// Whether the component's own pods get the container.
-pub(super) fn is_on(component: &ValidatedComponent<'_>) -> bool {
-    is_true(component, annotations::DEBUG)
+pub(super) fn is_on(spec: &SharedSpec) -> bool {
+    is_true(spec, annotations::DEBUG)
 }
 
 /// Whether a debug pod runs beside the component's own.
-pub(super) fn steals_traffic(component: &ValidatedComponent<'_>) -> bool {
-    is_true(component, annotations::STEAL_TRAFFIC)
+pub(crate) fn steals_traffic(spec: &SharedSpec) -> bool {
+    is_true(spec, annotations::STEAL_TRAFFIC)
 }
 
-fn is_true(component: &ValidatedComponent<'_>, annotation: &str) -> bool {
-    component.spec.annotations.get(annotation).is_some_and(|value| value == "true")
+fn is_true(spec: &SharedSpec, annotation: &str) -> bool {
+    spec.annotations.get(annotation).is_some_and(|value| value == "true")
 }
 
 /// Adds a container from which the processes of the others can be seen and traced. One of that name that the user
@@ -39,6 +45,7 @@ pub(super) fn add_debugger(pod: &mut PodSpec, config: &OperatorConfig) {
     if pod.containers.iter().any(|container| container.name == DEBUGGER) {
         return;
     }
+    let has_user = pod.security_context.as_ref().is_some_and(|context| context.run_as_user.is_some());
     let amounts = |cpu: &str, memory: &str| {
         let all = [("cpu", cpu), ("memory", memory)];
         Some(all.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned()))).into())
@@ -49,6 +56,7 @@ pub(super) fn add_debugger(pod: &mut PodSpec, config: &OperatorConfig) {
         command: Some(vec!["sleep".to_owned(), "infinity".to_owned()]),
         security_context: Some(SecurityContext {
             capabilities: Some(Capabilities { add: Some(vec!["SYS_PTRACE".to_owned()]), drop: None }),
+            run_as_user: (config.restricted_security && !has_user).then_some(USER),
             ..SecurityContext::default()
         }),
         resources: Some(ResourceRequirements {

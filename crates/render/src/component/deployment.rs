@@ -40,7 +40,7 @@ pub(super) fn build_deployment(
                 ..LabelSelector::default()
             },
             strategy: Some(build_strategy(component)),
-            template: pod::build_template(component, config, facts, debug::is_on(component))?,
+            template: pod::build_template(component, config, facts, debug::is_on(component.spec))?,
             ..DeploymentSpec::default()
         }),
         status: None,

@@ -1,7 +1,7 @@
 //! A validated component becomes its Deployment, its Services and its routes (`workload.md` sections 6 to 9).
 //! Owner references are not rendered here: they belong to whoever applies.
 
-mod debug;
+pub(crate) mod debug;
 mod defaults;
 mod deployment;
 pub(crate) mod ingress;
@@ -123,7 +123,7 @@ pub fn build_objects(
     let deployment = deployment::build_deployment(component, config, facts)?;
     let own = service::build_service(component, config);
     let (mut debug_deployment, mut of_debug) = (None, Vec::new());
-    if debug::steals_traffic(component) {
+    if debug::steals_traffic(component.spec) {
         of_debug.extend(debug::build_services(&own));
         let template = pod::build_template(component, config, facts, true)?;
         debug_deployment = Some(debug::build_deployment(&deployment, template.spec));

@@ -9,7 +9,8 @@ use dynamo_api::{
 };
 use k8s_openapi::{
     api::core::v1::{
-        Container, EnvFromSource, EnvVar, PodSecurityContext, PodSpec, PodTemplateSpec, SecretEnvSource,
+        Container, EnvFromSource, EnvVar, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+        SecretEnvSource,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -20,8 +21,12 @@ use crate::{
     config::{DiscoveryBackend, OperatorConfig},
     facts::Facts,
     graph::effective_backend,
-    names,
-    parts::{env, merge, pull_secrets, resources, security, volumes},
+    names, origin,
+    parts::{
+        env,
+        merge::{self, Zeros},
+        pull_secrets, resources, security, volumes,
+    },
     picker,
     validate::ValidatedComponent,
 };
@@ -115,7 +120,8 @@ pub(crate) fn build_pod(
 
     let base = defaults::base_pod(component.component_type);
     let base_account = base.service_account_name.clone();
-    let mut pod: PodSpec = merge::over(&base, &user.pod_spec)?;
+    let zeros = zeros(origin::is_ours(&spec.annotations));
+    let mut pod: PodSpec = merge::over(&base, &user.pod_spec, zeros)?;
     if user.pod_spec.security_context.is_none() {
         pod.security_context =
             Some(PodSecurityContext { fs_group: Some(1000), ..PodSecurityContext::default() });
@@ -155,15 +161,29 @@ fn account(
         .unwrap_or_else(|| "default".to_owned())
 }
 
+fn zeros(ours: bool) -> Zeros {
+    if ours { Zeros::Override } else { Zeros::Yield }
+}
+
 /// The main container as far as it does not depend on the graph: what the user wrote over the role's defaults, with
 /// the probes and the resources of the service. Validation judges it, so that it sees what the API server will.
-pub(crate) fn merge_main(spec: &SharedSpec) -> Result<Container, MergeError> {
+pub(crate) fn merge_main(spec: &SharedSpec, ours: bool) -> Result<Container, MergeError> {
     let role = Role::of(ComponentType::of(spec));
     let user = spec.extra_pod_spec.as_ref().and_then(|pod| pod.main_container.clone()).unwrap_or_default();
-    let mut main: Container = merge::over(&defaults::base_container(role), &user)?;
+    let mut main: Container = merge::over(&defaults::base_container(role), &user, zeros(ours))?;
     // A startup probe is one decision: timings for another handler make no sense, and none may lack a handler.
     if user.startup_probe.is_some() {
         main.startup_probe.clone_from(&user.startup_probe);
+    }
+    // Likewise a probe with a handler; one without changes the timings of the default.
+    let whole = |probe: &Option<Probe>| probe.clone().filter(|probe| ours && has_handler(probe));
+    for (probe, of_user) in [
+        (&mut main.liveness_probe, whole(&user.liveness_probe)),
+        (&mut main.readiness_probe, whole(&user.readiness_probe)),
+    ] {
+        if of_user.is_some() {
+            *probe = of_user;
+        }
     }
     for (probe, override_) in
         [(&mut main.liveness_probe, &spec.liveness_probe), (&mut main.readiness_probe, &spec.readiness_probe)]
@@ -172,8 +192,12 @@ pub(crate) fn merge_main(spec: &SharedSpec) -> Result<Container, MergeError> {
             probe.clone_from(override_);
         }
     }
-    main.resources = resources::over(main.resources.take(), spec.resources.as_ref());
+    main.resources = resources::over(main.resources.take(), spec.resources.as_ref(), ours);
     Ok(main)
+}
+
+fn has_handler(probe: &Probe) -> bool {
+    probe.exec.is_some() || probe.grpc.is_some() || probe.http_get.is_some() || probe.tcp_socket.is_some()
 }
 
 fn build_main_container(
@@ -184,7 +208,7 @@ fn build_main_container(
     let role = Role::of(component.component_type);
     let user = spec.extra_pod_spec.as_ref().and_then(|pod| pod.main_container.as_ref());
     let of_user = user.and_then(|container| container.env.as_deref()).unwrap_or_default();
-    let mut main = merge_main(spec)?;
+    let mut main = merge_main(spec, origin::is_ours(&spec.annotations))?;
     if role == Role::Epp && main.args.as_ref().is_none_or(Vec::is_empty) {
         main.args = Some(picker::args(component.graph, component.namespace));
     }

@@ -12,20 +12,37 @@ use k8s_openapi::{
 /// The resource that `gpu` asks for unless `gpuType` names another.
 pub const DEFAULT_GPU: &str = "nvidia.com/gpu";
 
-/// The service's resources over those of the container, key by key.
+/// Name and number of GPUs that only the requests ask for.
+#[must_use]
+pub fn requested_gpu(service: &Resources) -> Option<(&str, &str)> {
+    let requests = service.requests.as_ref()?;
+    let name = requests.gpu_type.as_deref().unwrap_or(DEFAULT_GPU);
+    let is_limited = service
+        .limits
+        .as_ref()
+        .is_some_and(|limits| limits.gpu.is_some() || limits.custom.contains_key(name));
+    Some((name, requests.gpu.as_deref().filter(|_| !is_limited)?))
+}
+
+/// The service's resources over those of the container, key by key. `ours`: a GPU that is only requested is given.
 #[must_use]
 pub fn over(
     container: Option<ResourceRequirements>,
     service: Option<&Resources>,
+    ours: bool,
 ) -> Option<ResourceRequirements> {
     let Some(service) = service else { return container };
     let mut merged = container.unwrap_or_default();
     if let Some(requests) = &service.requests {
-        // The GPU of the requests is the business of the limits (`workload.md` section 6.4).
+        // The API server fills in the request of a device from its limit.
         put(&mut merged.requests, requests, None);
     }
     if let Some(limits) = &service.limits {
         put(&mut merged.limits, limits, limits.gpu.as_ref());
+    }
+    if let Some((name, number)) = requested_gpu(service).filter(|_| ours) {
+        let limits = merged.limits.get_or_insert_default();
+        limits.insert(name.to_owned(), Quantity(number.to_owned()));
     }
     if !service.claims.is_empty() {
         let claims = service.claims.iter();

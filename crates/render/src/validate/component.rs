@@ -12,7 +12,7 @@ use super::{FieldErrors, Kind, Policy, Rule, Verdict, claims, epp, pod, resource
 use crate::{
     backend,
     component::{ComponentType, ingress, pod::merge_main, virtual_service},
-    names,
+    names, origin,
 };
 
 /// A component deployment that met every rule, with what was parsed on the way.
@@ -40,6 +40,8 @@ pub(super) struct Place<'a> {
     pub selector: &'a str,
     /// The Dynamo namespace that the pods get.
     pub dynamo_namespace: &'a str,
+    /// Whether this operator admitted the graph: then rules hold that the reference has not.
+    pub ours: bool,
     /// The claims of the graph.
     pub pvcs: &'a [Pvc],
 }
@@ -118,6 +120,7 @@ pub(super) fn judge(
         policy,
         selector: name,
         dynamo_namespace: &dynamo_namespace,
+        ours: origin::is_ours(&spec.annotations),
         pvcs: &[],
     };
     shared(&place, spec, dcd.spec.backend_framework.as_ref(), verdict)
@@ -132,7 +135,7 @@ pub(super) fn shared(
 ) -> Option<BackendFramework> {
     let field = place.field;
     // One that cannot be merged is an error of rendering, which names its field.
-    let main = merge_main(spec).ok();
+    let main = merge_main(spec, place.ours).ok();
     texts::check_service(place, spec, verdict);
     rollout::check(place, spec, verdict);
     check_deprecated(place, spec, verdict);
@@ -190,7 +193,7 @@ fn check_deprecated(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict)
                      DynamoGraphDeploymentScalingAdapter";
         verdict.missing(Rule::AutoscalingIgnored, format!("{field}.autoscaling"), words);
     }
-    resources::check_ignored(field, spec, verdict);
+    resources::check_ignored(field, spec, place.ours, verdict);
 }
 
 fn check_ingress(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict) {

@@ -17,7 +17,7 @@ use crate::{
     config::DiscoveryBackend,
     graph::effective_backend,
     names::{self, GROVE_LIMIT},
-    version,
+    origin, version,
 };
 
 /// On a graph: `false` keeps it off Grove (`api.md` section 12).
@@ -133,6 +133,7 @@ fn check_services(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mu
             policy,
             selector: &derived,
             dynamo_namespace: &dynamo_namespace,
+            ours: origin::is_ours_in(dgd, shared),
             pvcs: &dgd.spec.pvcs,
         };
         let configured = configured::service(dgd, service, shared, &mut told, verdict);

@@ -66,8 +66,8 @@ pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, main: Option<&Containe
         }
         check_others(&field, pod, &main.name, &volumes, verdict);
     }
-    // The planner of a graph always runs under its own account.
-    if place.kind != Kind::Graph || ComponentType::of(spec) != ComponentType::Planner {
+    // The planner of a graph of the reference always runs under its own account.
+    if place.kind != Kind::Graph || place.ours || ComponentType::of(spec) != ComponentType::Planner {
         let named = [
             ("serviceAccountName", pod.service_account_name.as_deref()),
             ("serviceAccount", pod.service_account.as_deref()),

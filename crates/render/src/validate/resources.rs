@@ -7,7 +7,10 @@ use dynamo_api::v1alpha1::{ResourceItem, SharedSpec};
 use k8s_openapi::{api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity};
 
 use super::{Rule, Verdict, amount::Amount, texts};
-use crate::{names, parts::resources::DEFAULT_GPU};
+use crate::{
+    names,
+    parts::resources::{DEFAULT_GPU, requested_gpu},
+};
 
 const QUANTITY: &str =
     "is not a quantity: write a number with an optional suffix, such as \"2\", \"500m\" or \"64Gi\"";
@@ -17,14 +20,19 @@ const STANDARD: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 /// Requests or limits.
 type Amounts = BTreeMap<String, Quantity>;
 
-/// A GPU that is only requested is not given (`workload.md` section 6.4).
-pub(super) fn check_ignored(field: &str, spec: &SharedSpec, verdict: &mut Verdict) {
+/// A GPU that is only requested is given by graphs that this operator admitted, and by no others (`workload.md`
+/// section 6.4); beside a limit the request is nothing.
+pub(super) fn check_ignored(field: &str, spec: &SharedSpec, ours: bool, verdict: &mut Verdict) {
     let Some(resources) = &spec.resources else { return };
     let gpu = |item: Option<&ResourceItem>| item.and_then(|item| item.gpu.clone());
-    if let (Some(_), None) = (gpu(resources.requests.as_ref()), gpu(resources.limits.as_ref())) {
-        let words = "is ignored: write the number of GPUs into resources.limits.gpu";
-        verdict.missing(Rule::GpuRequestIgnored, format!("{field}.resources.requests.gpu"), words);
-    }
+    let Some(request) = gpu(resources.requests.as_ref()) else { return };
+    let words = match gpu(resources.limits.as_ref()) {
+        Some(limit) if Amount::parse(&limit) == Amount::parse(&request) => return,
+        Some(_) => "is ignored: pods get resources.limits.gpu, write the same number or leave it out",
+        None if ours && requested_gpu(resources).is_some() => return,
+        None => "is ignored: write the number of GPUs into resources.limits.gpu",
+    };
+    verdict.missing(Rule::GpuRequestIgnored, format!("{field}.resources.requests.gpu"), words);
 }
 
 /// The resources of the main container, those of the service over its own.
@@ -36,6 +44,10 @@ pub(super) fn check_main(
 ) {
     let path = |side: &str, name: &str| {
         let service = spec.resources.as_ref();
+        let is_requested = service.and_then(requested_gpu).is_some_and(|(gpu, _)| gpu == name);
+        if side == "limits" && is_requested {
+            return format!("{field}.resources.requests.gpu");
+        }
         let item = match side {
             "requests" => service.and_then(|service| service.requests.as_ref()),
             _ => service.and_then(|service| service.limits.as_ref()),

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use dynamo_api::{labels, v1alpha1::SharedSpec};
+use dynamo_api::{
+    labels::{self, annotations},
+    v1alpha1::SharedSpec,
+};
 
 use super::{Kind, Rule, Verdict, component::Place};
-use crate::names;
+use crate::{component::debug, names};
 
 pub(super) const LABEL_VALUE: &str = "becomes a label value: at most 63 characters of letters, digits, '-', '_' and '.', with a letter or digit at \
      both ends";
@@ -28,13 +31,22 @@ pub(super) fn check_service(place: &Place<'_>, spec: &SharedSpec, verdict: &mut 
     let field = place.field;
     check_annotations(&format!("{field}.annotations"), &spec.annotations, verdict);
     let of_labels = format!("{field}.labels");
-    if place.kind == Kind::Graph {
+    if place.kind == Kind::Graph && !place.ours {
         // These labels reach no object: a bad one hurts nobody until the graph moves to Grove.
         let mut unused = Verdict::default();
         check_labels(&of_labels, &spec.labels, &mut unused);
         verdict.warn_of_errors(unused);
     } else {
         check_labels(&of_labels, &spec.labels, verdict);
+    }
+    let debug = names::debug(place.selector);
+    // A name that is bad without its end is judged by itself.
+    if debug::steals_traffic(spec)
+        && names::is_service_name(place.selector)
+        && !names::is_service_name(&debug)
+    {
+        let field = format!("{field}.annotations[{}]", annotations::STEAL_TRAFFIC);
+        verdict.invalid(Rule::ServiceNameInvalid, field, &debug, SERVICE_NAME);
     }
     let typed = [("componentType", &spec.component_type), ("subComponentType", &spec.sub_component_type)];
     for (key, value) in typed {

@@ -162,7 +162,7 @@ async fn the_origin_version_is_stamped_once_and_never_over_another_one() {
         answer.body["metadata"]["annotations"]["nvidia.com/dynamo-operator-origin-version"].clone()
     };
     let made = asked.create(&aggregated("fresh")).await;
-    assert_eq!(origin(&made), "0.9.7", "{made:?}");
+    assert_eq!(origin(&made), "0.9.7+dynamo-rs", "{made:?}");
     let mut older = aggregated("older");
     older["metadata"]["annotations"] =
         json!({"nvidia.com/dynamo-operator-origin-version": "0.8.1", "other": "x"});

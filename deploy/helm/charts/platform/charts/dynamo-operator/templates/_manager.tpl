@@ -20,6 +20,7 @@
 {{- with $dynamo.ingress.tlsSecretName -}}{{- $args = append $args (printf "--ingress-controller-tls-secret-name=%s" .) -}}{{- end -}}
 {{- end -}}
 {{- with $dynamo.ingressHostSuffix -}}{{- $args = append $args (printf "--ingress-host-suffix=%s" .) -}}{{- end -}}
+{{- if $dynamo.virtualServiceSupportsHTTPS -}}{{- $args = append $args "--virtual-service-supports-https=true" -}}{{- end -}}
 {{- with $dynamo.groveTerminationDelay -}}{{- $args = append $args (printf "--grove-termination-delay=%s" .) -}}{{- end -}}
 {{- with .Values.modelExpressURL -}}{{- $args = append $args (printf "--model-express-url=%s" .) -}}{{- end -}}
 {{- with ($dynamo.metrics).prometheusEndpoint -}}{{- $args = append $args (printf "--prometheus-endpoint=%s" .) -}}{{- end -}}
@@ -55,7 +56,6 @@
 {{- range $key, $value := ($dynamo.ingress).annotations -}}
 {{- $args = append $args (printf "--ingress-annotations=%s=%s" $key $value) -}}
 {{- end -}}
-{{- if $dynamo.virtualServiceSupportsHTTPS -}}{{- $args = append $args "--virtual-service-supports-https=true" -}}{{- end -}}
 {{- with ($dynamo.istio).timeout -}}{{- $args = append $args (printf "--virtual-service-timeout=%s" .) -}}{{- end -}}
 {{- with ($dynamo.istio).retries -}}
 {{- with .attempts -}}{{- $args = append $args (printf "--virtual-service-retry-attempts=%d" (int .)) -}}{{- end -}}
