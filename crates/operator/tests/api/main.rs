@@ -2,6 +2,7 @@
 //! One control plane and one operator serve most tests; those that count writes start their own.
 
 mod admission;
+mod dry_run;
 mod graphs;
 mod inputs;
 mod lifecycle;
@@ -12,6 +13,9 @@ mod process;
 mod rotation;
 mod scope;
 mod secrets;
+/// How a graph is rendered as a whole, as the tests of rendering do it.
+#[path = "../../../render/tests/support/mod.rs"]
+mod support;
 mod takeover;
 mod writes;
 
