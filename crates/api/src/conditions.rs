@@ -44,6 +44,8 @@ pub mod reason {
     pub const VALIDATION_PASSED: &str = "ValidationPassed";
     pub const DEPLOYMENT_READY: &str = "DeploymentReady";
     pub const DEPLOYMENT_NOT_READY: &str = "DeploymentNotReady";
+    /// Of our own: not ready, and waiting is useless until somebody changes something.
+    pub const DEPLOYMENT_FAILED: &str = "DeploymentFailed";
     pub const COMPONENT_READY: &str = "ComponentReady";
     pub const COMPONENT_NOT_READY: &str = "ComponentNotReady";
     pub const RECONCILING: &str = "Reconciling";

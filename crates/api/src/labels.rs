@@ -43,8 +43,16 @@ pub mod annotations {
     /// `true` keeps the Secrets of the image's registry out of the pods.
     pub const DISABLE_PULL_SECRET_DISCOVERY: &str = "nvidia.com/disable-image-pull-secret-discovery";
     pub const ORIGIN_VERSION: &str = "nvidia.com/dynamo-operator-origin-version";
+    /// On whatever an operator made: hash of what it wrote last.
+    pub const LAST_APPLIED_HASH: &str = "nvidia.com/last-applied-hash";
     pub const RESTART_AT: &str = "nvidia.com/restartAt";
     pub const BASE_MODEL: &str = "nvidia.com/dynamo-base-model";
+    /// On pods that use checkpoints: what a restored engine reads of itself, since its variables are another pod's.
+    pub const DYN_NAMESPACE: &str = "nvidia.com/dyn-namespace";
+    pub const DYN_COMPONENT: &str = "nvidia.com/dyn-component";
+    pub const DYN_PARENT_NAME: &str = "nvidia.com/dyn-parent-dgd-name";
+    pub const DYN_PARENT_NAMESPACE: &str = "nvidia.com/dyn-parent-dgd-namespace";
+    pub const DYN_DISCOVERY_BACKEND: &str = "nvidia.com/dyn-discovery-backend";
     pub const DEPLOYMENT_STRATEGY: &str = "nvidia.com/deployment-strategy";
     pub const MAX_SURGE: &str = "nvidia.com/deployment-rolling-update-max-surge";
     pub const MAX_UNAVAILABLE: &str = "nvidia.com/deployment-rolling-update-max-unavailable";

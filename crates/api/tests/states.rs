@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use dynamo_api::v1alpha1::{
-    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+    DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
     DynamoGraphDeploymentScalingAdapter, DynamoModel, ModelType, State,
 };
 use serde::de::DeserializeOwned;
@@ -75,4 +75,15 @@ fn a_lora_is_one_in_any_case_of_letters() {
         assert_eq!(ModelType::parse(text).is_lora(), lora, "{text}");
     }
     assert!(!ModelType::default().is_lora());
+}
+
+#[test]
+fn a_checkpoint_is_counted_by_its_phase() {
+    for (status, word) in [
+        (json!({ "phase": "Creating" }), "Creating"),
+        (json!({ "phase": "" }), "unknown"),
+        (Value::Null, "unknown"),
+    ] {
+        assert_eq!(state::<DynamoCheckpoint>(&status), word, "{status}");
+    }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use dynamo_api::{
     foreign::{InferencePool, VirtualService},
     v1alpha1::{
-        DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
+        DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
         DynamoGraphDeploymentScalingAdapter, DynamoModel,
     },
 };
@@ -25,6 +25,7 @@ use dynamo_render::{OperatorConfig, Policy};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
+        batch::v1::Job,
         core::v1::{ConfigMap, ObjectReference, PersistentVolumeClaim, Service, ServiceAccount},
         networking::v1::Ingress,
         rbac::v1::{Role, RoleBinding},
@@ -41,8 +42,8 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::{
-    accounts::Grants, mpi::Keys, optional_apis::OptionalApis, registry::RegistrySecret, scope::Scope,
-    wiring::Wiring,
+    accounts::Grants, mpi::Keys, optional_apis::OptionalApis, pods::Pods, registry::RegistrySecret,
+    scope::Scope, wiring::Wiring,
 };
 
 /// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
@@ -57,6 +58,7 @@ pub struct Caches {
     pub graphs: Cache<DynamoGraphDeployment>,
     pub components: Cache<DynamoComponentDeployment>,
     pub deployments: Cache<Deployment>,
+    pub pods: Pods,
     pub services: Cache<Service>,
     pub accounts: Cache<ServiceAccount>,
     pub roles: Cache<Role>,
@@ -74,6 +76,9 @@ pub struct Caches {
     pub model_services: Cache<Service>,
     pub ingresses: Cache<Ingress>,
     pub virtual_services: Cache<VirtualService>,
+    pub checkpoints: Cache<DynamoCheckpoint>,
+    /// Those that make checkpoints; empty while checkpoints are off.
+    pub jobs: Cache<Job>,
     /// These two are only counted.
     pub requests: Cache<DynamoGraphDeploymentRequest>,
     pub models: Cache<DynamoModel>,
@@ -81,6 +86,15 @@ pub struct Caches {
 
 /// Failures in a row by namespace and name; the watch forgets them at the end of an object.
 pub type FailureCounts = Arc<Failures<(String, String)>>;
+
+/// Those of each controller.
+#[derive(Debug)]
+pub struct AllFailures {
+    pub graphs: FailureCounts,
+    pub components: FailureCounts,
+    pub adapters: FailureCounts,
+    pub checkpoints: FailureCounts,
+}
 
 /// Shared by all reconciles.
 pub struct Context {
@@ -92,8 +106,7 @@ pub struct Context {
     pub scope: Scope,
     /// Which optional APIs the cluster serves now.
     pub apis: watch::Receiver<OptionalApis>,
-    pub graph_failures: FailureCounts,
-    pub component_failures: FailureCounts,
+    pub failures: AllFailures,
     recorder: Recorder,
 }
 
@@ -124,8 +137,7 @@ impl Context {
             metrics,
             scope,
             apis,
-            graph_failures: Arc::clone(&wiring.graph_failures),
-            component_failures: Arc::clone(&wiring.component_failures),
+            failures: wiring.failures(),
         }
     }
 
@@ -158,8 +170,17 @@ impl Context {
 
     /// Publishes a warning about `object`. An event that cannot be written is logged, never an error.
     pub async fn warn(&self, object: &ObjectReference, reason: &str, message: &str) {
+        self.publish(EventType::Warning, object, reason, message).await;
+    }
+
+    /// Publishes that `object` got somewhere. An event that cannot be written is logged, never an error.
+    pub async fn tell(&self, object: &ObjectReference, reason: &str, message: &str) {
+        self.publish(EventType::Normal, object, reason, message).await;
+    }
+
+    async fn publish(&self, type_: EventType, object: &ObjectReference, reason: &str, message: &str) {
         let event = Event {
-            type_: EventType::Warning,
+            type_,
             reason: reason.to_owned(),
             note: Some(dynamo_kubekit::conditions::cut(message.to_owned(), 1000)),
             // The recorder counts up an event of the same action instead of writing its new text.

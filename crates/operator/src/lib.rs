@@ -3,7 +3,9 @@
 //! What the objects look like is decided in `dynamo-render`; how they are written, in `dynamo-kubekit`.
 
 pub mod accounts;
+pub mod adapter;
 pub mod certs;
+pub mod checkpoint;
 pub mod component;
 pub mod context;
 mod failure;
@@ -13,11 +15,12 @@ pub mod logging;
 pub mod metrics;
 pub mod mpi;
 pub mod optional_apis;
+pub mod pods;
 pub mod process;
 pub mod registry;
 pub mod scope;
-pub mod secrets;
 pub mod self_signed;
 pub mod server;
+pub mod viewed;
 pub mod webhook;
 pub mod wiring;

@@ -24,7 +24,7 @@ use tracing::info;
 use crate::{
     context::{FIELD_MANAGER, failed},
     flags::NamespacedName,
-    secrets::Viewed,
+    viewed::Viewed,
     wiring::Trigger,
 };
 
@@ -32,7 +32,7 @@ use crate::{
 const REFERENCE: &str = "manager";
 
 /// A Secret of that name, reduced to what tells whether it must be written.
-pub type KeySecret = Viewed<Key>;
+pub type KeySecret = Viewed<Secret, Key>;
 
 /// What is kept of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]

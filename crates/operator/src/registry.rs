@@ -14,13 +14,13 @@ use kube::{Client, Resource, runtime::watcher};
 use serde::{Deserialize, de::IgnoredAny};
 use tracing::warn;
 
-use crate::{secrets::Viewed, wiring::Trigger};
+use crate::{viewed::Viewed, wiring::Trigger};
 
 const TYPE: &str = "kubernetes.io/dockerconfigjson";
 const KEY: &str = ".dockerconfigjson";
 
 /// A Secret for pulling images, reduced to the hosts it is for.
-pub type RegistrySecret = Viewed<Hosts>;
+pub type RegistrySecret = Viewed<Secret, Hosts>;
 
 /// Hosts with credentials in a Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -39,6 +39,10 @@ pub struct GraphFacts {
     pub adapter_replicas: BTreeMap<String, i32>,
     /// The checkpoints that its services lead to, by service.
     pub checkpoints: BTreeMap<String, FoundCheckpoint>,
+    /// As in [`Facts`], for the pods that make its checkpoints.
+    pub pull_secrets: BTreeMap<String, Vec<String>>,
+    /// As in [`Facts`], for the pods that make its checkpoints.
+    pub component_account: Option<String>,
 }
 
 /// A component deployment as it is.

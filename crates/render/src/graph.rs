@@ -78,7 +78,7 @@ pub fn build_objects(
     components.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     GraphObjects {
         claims: claims::build_claims(graph),
-        checkpoints: checkpoint::build_missing(graph, config, facts),
+        checkpoints: checkpoint::build_missing(graph, &components, config, facts),
         adapters: adapter::build_adapters(graph, facts),
         discovery: uses_kubernetes.then(|| build_discovery(graph)),
         picker: picker::build_picker(graph),
@@ -107,11 +107,7 @@ fn build_component(
     restarted_at: Option<&String>,
 ) -> DynamoComponentDeployment {
     let mut shared = spec.clone();
-    let dynamo_namespace = if spec.global_dynamo_namespace {
-        names::GLOBAL_DYNAMO_NAMESPACE.to_owned()
-    } else {
-        names::dynamo_namespace(graph.namespace, graph.name)
-    };
+    let dynamo_namespace = names::dynamo_namespace_of(graph.namespace, graph.name, spec);
     let component_labels = BTreeMap::from([
         (labels::COMPONENT.to_owned(), service.to_owned()),
         (labels::DYNAMO_NAMESPACE.to_owned(), dynamo_namespace.clone()),
@@ -132,6 +128,11 @@ fn build_component(
     }
     if component_type == ComponentType::Frontend && shared.ingress.is_none() {
         shared.ingress = Some(default_ingress(graph.name, &config.ingress));
+    }
+    if component_type == ComponentType::Epp
+        && let Some(config) = shared.epp_config.as_mut().and_then(|epp| epp.config.as_mut())
+    {
+        picker::force_type(config);
     }
     if component_type == ComponentType::Planner {
         let account = component_type.account().map(ToOwned::to_owned);

@@ -1,6 +1,7 @@
 //! Names derived from a graph and its services (`workload.md` section 2), and what Kubernetes takes as a name.
 //! Predicates only: which field a name comes from is known to validation.
 
+use dynamo_api::v1alpha1::SharedSpec;
 use sha2::{Digest, Sha256};
 
 /// Longest name of a Service, label value and most other names here.
@@ -35,6 +36,15 @@ pub fn dynamo_namespace(namespace: &str, graph: &str) -> String {
     format!("{namespace}-{graph}")
 }
 
+/// Dynamo namespace of one service of a graph.
+#[must_use]
+pub fn dynamo_namespace_of(namespace: &str, graph: &str, service: &SharedSpec) -> String {
+    match service.global_dynamo_namespace {
+        true => GLOBAL_DYNAMO_NAMESPACE.to_owned(),
+        false => dynamo_namespace(namespace, graph),
+    }
+}
+
 /// Account of the pods under Kubernetes discovery.
 #[must_use]
 pub fn discovery_account(graph: &str) -> String {
@@ -53,6 +63,18 @@ pub fn discovery_binding(graph: &str) -> String {
     format!("{}-binding", discovery_account(graph))
 }
 
+/// ConfigMap with the configuration of a graph's endpoint picker.
+#[must_use]
+pub fn picker_config(graph: &str) -> String {
+    format!("{graph}-epp-config")
+}
+
+/// InferencePool of a graph's endpoint picker.
+#[must_use]
+pub fn picker_pool(graph: &str) -> String {
+    format!("{graph}-pool")
+}
+
 /// Name of the profiling Job of a request (`api.md` section 7).
 #[must_use]
 pub fn profiling_job(request: &str) -> String {
@@ -63,6 +85,12 @@ pub fn profiling_job(request: &str) -> String {
 #[must_use]
 pub fn model_hash(model: &str) -> String {
     Sha256::digest(model.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Name of the Service that all components of a namespace share which serve the model.
+#[must_use]
+pub fn model_service(model: &str) -> String {
+    format!("dynamo-model-{}", model_hash(model))
 }
 
 fn is_dns(text: &str) -> bool {

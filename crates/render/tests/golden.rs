@@ -137,6 +137,8 @@ impl OperatorFile {
 struct FactsFile {
     pull_secrets: BTreeMap<String, Vec<String>>,
     component_account: Option<String>,
+    /// Names of the other components that serve the same model.
+    model_sharers: Vec<String>,
     /// By service: what its component has, and whether it is ready.
     components: BTreeMap<String, ComponentFile>,
     /// By service.
@@ -176,11 +178,18 @@ impl FactsFile {
         let facts = Facts {
             pull_secrets: self.pull_secrets,
             component_account: self.component_account,
+            model_sharers: self.model_sharers.into_iter().map(support::sharer).collect(),
             checkpoint: checkpoints.values().next().cloned(),
             ..Facts::default()
         };
-        let adapter_replicas = self.adapter_replicas;
-        (GraphFacts { components: components.collect(), adapter_replicas, checkpoints }, facts)
+        let graph_facts = GraphFacts {
+            components: components.collect(),
+            adapter_replicas: self.adapter_replicas,
+            checkpoints,
+            pull_secrets: facts.pull_secrets.clone(),
+            component_account: facts.component_account.clone(),
+        };
+        (graph_facts, facts)
     }
 }
 

@@ -117,7 +117,9 @@ proptest! {
         tame in graph(Mood::Tame),
         config in installation(),
     ) {
-        for dgd in [decode(&manifest), decode(&tame)] {
+        for mut dgd in [decode(&manifest), decode(&tame)] {
+            // Whether a checkpoint can be used depends on what the cluster has, which no rule knows.
+            dgd.spec.services.values_mut().for_each(|service| service.checkpoint = None);
             if validate::graph(&dgd, &Policy::stateless(&config)).is_ok() {
                 let rendered = support::render(&dgd, &config).map(|_| ());
                 prop_assert_eq!(rendered, Ok(()), "the graph passed, and what it becomes did not");

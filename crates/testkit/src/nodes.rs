@@ -6,7 +6,7 @@ use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Reports every pod of `namespace` as ready.
 pub async fn run_pods(client: &Client, namespace: &str) {
@@ -29,4 +29,17 @@ pub async fn run_pods(client: &Client, namespace: &str) {
             Err(error) => panic!("status of pod {name}: {error}"),
         }
     }
+}
+
+/// Reports `status` for the only pod that `selector` finds, once there is one that is not being deleted; returns it.
+pub async fn report(client: &Client, namespace: &str, selector: &str, status: &Value) -> Pod {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let found = crate::eventually("there is one pod", || async {
+        let mut pods = api.list(&ListParams::default().labels(selector)).await.expect("pods").items;
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        if pods.len() == 1 { Ok(pods.remove(0)) } else { Err(format!("{} pods", pods.len())) }
+    });
+    let name = found.await.metadata.name.expect("name");
+    let patch = Patch::Merge(json!({"status": status}));
+    api.patch_status(&name, &PatchParams::default(), &patch).await.expect("status of the pod")
 }

@@ -8,6 +8,6 @@ pub use inference_pool::{
     InferencePool, InferencePoolSelector, InferencePoolSpec, PickerPort, PickerReference, PoolPort,
 };
 pub use virtual_service::{
-    HttpDestination, HttpMatch, HttpRetries, HttpRoute, PortSelector, RouteDestination, StringMatch,
-    VirtualService, VirtualServiceSpec,
+    HttpDestination, HttpMatch, HttpRedirect, HttpRetries, HttpRoute, PortSelector, RouteDestination,
+    StringMatch, VirtualService, VirtualServiceSpec,
 };

@@ -29,7 +29,11 @@ pub struct VirtualServiceSpec {
 pub struct HttpRoute {
     #[serde(rename = "match")]
     pub matches: Vec<HttpMatch>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub route: Vec<RouteDestination>,
+    /// Instead of a destination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<HttpRedirect>,
     /// A duration such as `30s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
@@ -45,6 +49,14 @@ pub struct HttpMatch {
     /// Port of the gateway that the request came in by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<i32>,
+}
+
+/// Sends the client elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HttpRedirect {
+    pub scheme: String,
+    pub redirect_code: i32,
 }
 
 /// A match of a text.
@@ -80,8 +92,7 @@ pub struct PortSelector {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpRetries {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<u32>,
+    pub attempts: u32,
     /// A duration such as `30s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_try_timeout: Option<String>,

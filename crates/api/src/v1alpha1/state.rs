@@ -2,9 +2,9 @@
 //! Reads the status alone; must not decide anything about the object.
 
 use super::{
-    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentRequest,
-    DynamoGraphDeploymentScalingAdapter, DynamoGraphDeploymentScalingAdapterStatus, DynamoModel,
-    DynamoModelStatus, RequestState,
+    CheckpointPhase, DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeployment,
+    DynamoGraphDeploymentRequest, DynamoGraphDeploymentScalingAdapter,
+    DynamoGraphDeploymentScalingAdapterStatus, DynamoModel, DynamoModelStatus, RequestState,
 };
 use crate::conditions::{TRUE, state, types};
 
@@ -54,6 +54,14 @@ impl State for DynamoGraphDeploymentScalingAdapter {
             status.selector.is_some() && status.replicas.is_some_and(|replicas| replicas > 0)
         };
         ready_or_not(self.status.as_ref().is_some_and(ready))
+    }
+}
+
+impl State for DynamoCheckpoint {
+    /// `status.phase` as it is, `unknown` without one.
+    fn state(&self) -> &str {
+        let phase = self.status.as_ref().and_then(|status| status.phase.as_ref());
+        phase.map(CheckpointPhase::as_str).filter(|text| !text.is_empty()).unwrap_or(state::UNKNOWN)
     }
 }
 

@@ -65,6 +65,8 @@ fn both_scopes_can_do_the_operators_work() {
             ("rbac.authorization.k8s.io", "roles", "get list watch create patch delete"),
             ("rbac.authorization.k8s.io", "rolebindings", "get list watch create patch delete"),
             ("events.k8s.io", "events", "create patch"),
+            ("", "pods", "get list watch"),
+            ("", "events", "get list watch"),
             ("nvidia.com", "dynamographdeploymentrequests", "get list watch"),
             ("nvidia.com", "dynamographdeploymentscalingadapters", "get list watch"),
             ("nvidia.com", "dynamomodels", "get list watch"),
@@ -100,7 +102,6 @@ fn what_this_version_does_not_use_is_not_granted() {
     for (values, kind) in [(json!({}), "ClusterRole"), (restricted(), "Role")] {
         let rules = manager_rules(&helm.operator(&values), kind);
         for (group, resource) in [
-            ("", "pods"),
             ("", "persistentvolumeclaims"),
             ("", "configmaps"),
             ("nvidia.com", "dynamocheckpoints"),
@@ -115,6 +116,9 @@ fn what_this_version_does_not_use_is_not_granted() {
         }
         for verb in ["create", "update", "patch", "delete"] {
             assert!(verb == "create" || !allows(&rules, "", "secrets", verb), "{verb} any Secret");
+            for read in ["pods", "events"] {
+                assert!(!allows(&rules, "", read, verb), "{verb} {read}");
+            }
             for kind in ["dynamographdeploymentrequests", "dynamomodels"] {
                 assert!(!allows(&rules, "nvidia.com", kind, verb), "{verb} {kind}");
             }

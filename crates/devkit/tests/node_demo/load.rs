@@ -9,7 +9,7 @@ use std::time::Duration;
 use dynamo_devkit::demo::http;
 
 /// The most requests of one run.
-const MOST: usize = 20_000;
+const MOST: usize = 60_000;
 
 /// A running load.
 pub struct Load {

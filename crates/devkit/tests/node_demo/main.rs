@@ -2,6 +2,7 @@
 //! One test, because every step builds on the pods of the step before. The cluster is taken down by `make test-node`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod life;
 mod load;
 mod operator;
 mod pods;
@@ -137,6 +138,12 @@ fn a_graph_answers_heals_scales_and_rolls_without_a_failed_request_and_goes_away
     patch(&kubectl, "agg", &json!({"spec": {"services": {"Frontend": {"envs": envs}}}}));
     ready(&kubectl, "agg");
     assert_ne!(pods::settle(&kubectl, "agg-frontend", 1), before);
+
+    step("a restart walks through the services in their order");
+    life::restart_in_order(&kubectl);
+
+    step("an image that does not exist is named, costs no running pod, and is put right");
+    life::bad_image_is_named_and_put_right(&kubectl);
     let outcome = load.stop();
     eprintln!("    {} requests, {} failed", outcome.sent, outcome.failures.len());
     assert!(outcome.sent > 50, "too few requests to mean anything: {outcome:?}");

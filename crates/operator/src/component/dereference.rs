@@ -6,7 +6,7 @@ use dynamo_render::Facts;
 use k8s_openapi::api::apps::v1::Deployment;
 
 use super::models;
-use crate::{accounts::fallback, context::Context, registry};
+use crate::{accounts::fallback, checkpoint, context::Context, registry};
 
 pub(super) fn dereference(ctx: &Context, dcd: &DynamoComponentDeployment) -> Facts {
     let (namespace, name) = key_of(dcd);
@@ -22,7 +22,12 @@ pub(super) fn dereference(ctx: &Context, dcd: &DynamoComponentDeployment) -> Fac
         pull_secrets,
         component_account: fallback::first(&ctx.caches.pod_accounts, &namespace),
         model_sharers: models::sharers(&ctx.caches.components, dcd),
-        ..Facts::default()
+        checkpoint: dcd
+            .spec
+            .shared
+            .checkpoint
+            .as_ref()
+            .and_then(|asked| checkpoint::found(ctx, &namespace, asked)),
     }
 }
 

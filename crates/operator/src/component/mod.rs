@@ -2,9 +2,12 @@
 //! Service each. Five steps: dereference, validate, render, apply, status.
 
 mod apply;
+mod cause;
 mod dereference;
 pub(crate) mod models;
 mod status;
+
+pub(crate) use self::status::NOT_READY;
 
 use std::sync::Arc;
 
@@ -17,7 +20,7 @@ use dynamo_kubekit::{
     finalizer, key_of,
 };
 use dynamo_render::{
-    component::{MergeError, build_objects},
+    component::{BuildError, build_objects},
     validate,
 };
 use kube::runtime::controller::Action;
@@ -35,7 +38,7 @@ pub(crate) const CONTROLLER: &str = "DynamoComponentDeployment";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
-    Render(#[from] MergeError),
+    Render(#[from] BuildError),
     #[error(transparent)]
     Apply(#[from] ApplyError),
     #[error(
@@ -86,7 +89,7 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
         Ok(component) => component,
         Err(errors) => {
             status::report(ctx, &dcd, status::Outcome::Invalid(&errors)).await?;
-            ctx.component_failures.reset(&(namespace, name));
+            ctx.failures.components.reset(&(namespace, name));
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
@@ -97,12 +100,13 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
     };
     match applied {
         Ok(deployment) => {
-            status::report(ctx, &dcd, status::Outcome::Applied(&deployment)).await?;
-            ctx.component_failures.reset(&(namespace, name));
+            let cause = cause::of(&deployment, &ctx.caches.pods.troubled(&namespace, &name));
+            status::report(ctx, &dcd, status::Outcome::Applied(&deployment, cause.as_ref())).await?;
+            ctx.failures.components.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
-            if is_reported(&ctx.component_failures, &(namespace, name), &error) {
+            if is_reported(&ctx.failures.components, &(namespace, name), &error) {
                 status::report(ctx, &dcd, status::Outcome::Failed(&chain(&error))).await?;
             }
             Err(error)
@@ -116,5 +120,5 @@ pub fn error_policy(
     error: &Error,
     ctx: Arc<Context>,
 ) -> Action {
-    plan_retry(&ctx, &ctx.component_failures, CONTROLLER, &*entry, error)
+    plan_retry(&ctx, &ctx.failures.components, CONTROLLER, &*entry, error)
 }

@@ -15,15 +15,18 @@ use dynamo_render::FieldErrors;
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Time};
 use kube::Resource;
 
-use super::Error;
+use super::{Error, cause::Cause};
 use crate::context::{Context, now};
+
+/// The message about a Deployment that is not ready; a cause follows after a colon.
+pub(crate) const NOT_READY: &str = "Deployment is not ready";
 
 /// What a pass came to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Outcome<'a> {
     Invalid(&'a FieldErrors),
     Failed(&'a str),
-    Applied(&'a Deployment),
+    Applied(&'a Deployment, Option<&'a Cause>),
 }
 
 pub(super) async fn report(
@@ -51,7 +54,15 @@ fn warning<'a>(
     let (condition, reason) = match outcome {
         Outcome::Invalid(_) => (types::VALID, reason::VALIDATION_FAILED),
         Outcome::Failed(_) => (types::AVAILABLE, "ReconcileError"),
-        Outcome::Applied(_) => return None,
+        Outcome::Applied(_, Some(cause)) if cause.terminal => {
+            let known = before.conditions.iter().any(|condition| {
+                // The same cause at one more pod, or at another one, is no new cause.
+                condition.reason == reason::DEPLOYMENT_FAILED && condition.message.contains(&cause.what)
+            });
+            let now = after.conditions.iter().find(|c| c.reason == reason::DEPLOYMENT_FAILED)?;
+            return (!known).then_some((reason::DEPLOYMENT_FAILED, now.message.as_str()));
+        }
+        Outcome::Applied(..) => return None,
     };
     let message = |status: &'a DynamoComponentDeploymentStatus| {
         status.conditions.iter().find(|c| c.type_ == condition).map(|c| c.message.as_str())
@@ -85,14 +96,18 @@ fn compute(
             let message = "DynamoComponent is not ready".to_owned();
             set(types::COMPONENT_READY, FALSE, reason::COMPONENT_NOT_READY, message);
         }
-        Outcome::Applied(deployment) => {
-            let (status, is, why, component) = if is_ready(deployment) {
-                (TRUE, "ready", reason::DEPLOYMENT_READY, reason::COMPONENT_READY)
+        Outcome::Applied(deployment, cause) => {
+            let (status, is, why, component, message) = if is_ready(deployment) {
+                let message = "Deployment is ready".to_owned();
+                (TRUE, "ready", reason::DEPLOYMENT_READY, reason::COMPONENT_READY, message)
             } else {
-                (FALSE, "not ready", reason::DEPLOYMENT_NOT_READY, reason::COMPONENT_NOT_READY)
+                let has_failed = cause.is_some_and(|cause| cause.terminal);
+                let why = if has_failed { reason::DEPLOYMENT_FAILED } else { reason::DEPLOYMENT_NOT_READY };
+                let cause = cause.map(|cause| format!(": {}", cause.text)).unwrap_or_default();
+                (FALSE, "not ready", why, reason::COMPONENT_NOT_READY, format!("{NOT_READY}{cause}"))
             };
             set(types::VALID, TRUE, reason::VALIDATION_PASSED, valid);
-            set(types::AVAILABLE, status, why, format!("Deployment is {is}"));
+            set(types::AVAILABLE, status, why, message);
             set(types::COMPONENT_READY, status, component, format!("DynamoComponent is {is}"));
             after.observed_generation = generation;
             after.service = Some(service_status(deployment));
@@ -190,11 +205,41 @@ mod tests {
     }
 
     #[test]
+    fn a_useless_wait_has_a_reason_of_its_own_and_one_warning_for_all_pods_that_share_it() {
+        let now = || Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
+        let waits = deployment(|d| d.status.as_mut().unwrap().available_replicas = None);
+        let cause = |terminal, pod: &str| {
+            let what = "main: no image".to_owned();
+            Cause { terminal, text: format!("pod {pod} {what}"), what }
+        };
+        let (first, second, passing) = (cause(true, "a"), cause(true, "b"), cause(false, "a"));
+        let none = DynamoComponentDeploymentStatus::default();
+        let pass = |before: &DynamoComponentDeploymentStatus, cause| {
+            let outcome = Outcome::Applied(&waits, Some(cause));
+            let after = compute(before, Some(1), outcome, now());
+            let warned = warning(outcome, before, &after).map(|(reason, _)| reason);
+            let available = after.conditions.iter().find(|c| c.type_ == types::AVAILABLE).unwrap().clone();
+            (after, available.reason, available.message, warned)
+        };
+        let (failed, reason, message, warned) = pass(&none, &first);
+        assert_eq!((reason.as_str(), warned), ("DeploymentFailed", Some("DeploymentFailed")));
+        assert_eq!(message, "Deployment is not ready: pod a main: no image");
+        assert_eq!(pass(&failed, &second).3, None);
+        let (waiting, reason, _, warned) = pass(&failed, &passing);
+        assert_eq!((reason.as_str(), warned), ("DeploymentNotReady", None));
+        assert_eq!(pass(&waiting, &first).3, Some("DeploymentFailed"));
+    }
+
+    #[test]
     fn a_failed_pass_keeps_generation_and_counts_of_the_last_good_one() {
         let now = || Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
         let ready = deployment(|_| {});
-        let good =
-            compute(&DynamoComponentDeploymentStatus::default(), Some(1), Outcome::Applied(&ready), now());
+        let good = compute(
+            &DynamoComponentDeploymentStatus::default(),
+            Some(1),
+            Outcome::Applied(&ready, None),
+            now(),
+        );
         let failed = compute(&good, Some(2), Outcome::Failed("boom"), now());
         assert_eq!((failed.observed_generation, &failed.service), (Some(1), &good.service));
         assert!(failed.conditions.iter().any(|c| c.type_ == "Available" && c.message.ends_with("boom")));

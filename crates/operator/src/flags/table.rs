@@ -209,36 +209,31 @@ const ORCHESTRATORS: &[Flag] = &[Flag::duration(
 .without_effect()];
 
 const CHECKPOINTS: &[Flag] = &[
-    Flag::boolean("checkpoint-enabled", "false", "hand checkpoint settings to pods").without_effect(),
-    Flag::text("checkpoint-storage-type", "pvc", "pvc, s3 or oci; anything else counts as pvc")
-        .without_effect(),
+    Flag::boolean("checkpoint-enabled", "false", "make checkpoints, and pods that start from them"),
+    Flag::text("checkpoint-storage-type", "pvc", "pvc, s3 or oci; anything else counts as pvc"),
     Flag::text(
         "checkpoint-signal-host-path",
         "/var/lib/chrek/signals",
         "folder of the node where the end of a checkpoint is told",
-    )
-    .without_effect(),
-    Flag::text("checkpoint-pvc-name", "chrek-pvc", "claim of the storage type pvc").without_effect(),
-    Flag::text("checkpoint-pvc-base-path", "/checkpoints", "folder in that claim").without_effect(),
-    Flag::text("checkpoint-s3-uri", "", "s3://[endpoint/]bucket/prefix").without_effect(),
+    ),
+    Flag::text("checkpoint-pvc-name", "chrek-pvc", "claim of the storage type pvc"),
+    Flag::text("checkpoint-pvc-base-path", "/checkpoints", "folder in that claim"),
+    Flag::text("checkpoint-s3-uri", "", "s3://[endpoint/]bucket/prefix"),
     Flag::text("checkpoint-s3-credentials-secret", "", "Secret of the S3 credentials").without_effect(),
-    Flag::text("checkpoint-oci-uri", "", "oci://registry/repository").without_effect(),
+    Flag::text("checkpoint-oci-uri", "", "oci://registry/repository"),
     Flag::text("checkpoint-oci-credentials-secret", "", "Secret of the registry credentials")
         .without_effect(),
-    Flag::text("checkpoint-init-container-image", "busybox:latest", "image that prepares the folders")
-        .without_effect(),
+    Flag::text("checkpoint-init-container-image", "busybox:latest", "image that prepares the folders"),
     Flag::text(
         "checkpoint-ready-for-checkpoint-file-path",
         "/tmp/ready-for-checkpoint",
         "file by which a worker asks for a checkpoint",
-    )
-    .without_effect(),
+    ),
     Flag::text(
         "checkpoint-restore-marker-file-path",
         "/tmp/dynamo-restored",
         "file that tells a worker that it was restored",
-    )
-    .without_effect(),
+    ),
 ];
 
 const LOG: &[Flag] = &[

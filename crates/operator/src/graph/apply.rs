@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::{Error, claims};
 use crate::{
+    checkpoint,
     context::{Context, owner_of},
     mpi,
 };
@@ -40,7 +41,7 @@ pub(super) async fn apply(
         grant.ensure(&ctx.client, namespace).await.map_err(|source| Error::Grant { purpose, source })?;
     }
     claims::ensure(ctx, dgd, claims).await.map_err(Error::Claims)?;
-    drop(checkpoints);
+    checkpoint::ensure(ctx, checkpoints).await.map_err(Error::Checkpoints)?;
     ctx.apply_all(&ctx.caches.adapters, adapters, &owner).await.map_err(Error::Adapters)?;
     apply_discovery(ctx, &owner, discovery).await.map_err(Error::Discovery)?;
     apply_picker(ctx, &owner, picker).await?;

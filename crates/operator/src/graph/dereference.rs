@@ -7,7 +7,7 @@ use dynamo_api::{
 };
 use dynamo_render::{GraphFacts, facts::LiveComponent};
 
-use crate::context::Context;
+use crate::{accounts::fallback, checkpoint, context::Context, registry};
 
 pub(super) fn dereference(ctx: &Context, dgd: &DynamoGraphDeployment) -> GraphFacts {
     let uid = dgd.metadata.uid.as_deref().unwrap_or_default();
@@ -23,10 +23,16 @@ pub(super) fn dereference(ctx: &Context, dgd: &DynamoGraphDeployment) -> GraphFa
     let adapters = ctx.caches.adapters.owned_by(uid).into_iter();
     let adapter_replicas = adapters
         .filter_map(|adapter| Some((adapter.spec.dgd_ref.service_name.clone(), adapter.spec.replicas?)));
+    let namespace = dgd.metadata.namespace.as_deref().unwrap_or_default();
+    let checkpoints = dgd.spec.services.iter().filter_map(|(service, spec)| {
+        Some((service.clone(), checkpoint::found(ctx, namespace, spec.checkpoint.as_ref()?)?))
+    });
     GraphFacts {
         components: components.collect(),
         adapter_replicas: adapter_replicas.collect(),
-        ..GraphFacts::default()
+        checkpoints: checkpoints.collect(),
+        pull_secrets: registry::pull_secrets(&ctx.caches.registries, namespace),
+        component_account: fallback::first(&ctx.caches.pod_accounts, namespace),
     }
 }
 

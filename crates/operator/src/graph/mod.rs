@@ -37,6 +37,8 @@ pub enum Error {
     Grant { purpose: &'static str, source: GrantError },
     #[error("failed to reconcile top-level PVCs")]
     Claims(#[source] claims::ClaimError),
+    #[error("failed to reconcile checkpoints")]
+    Checkpoints(#[source] ApplyError),
     #[error("failed to reconcile scaling adapters")]
     Adapters(#[source] ApplyError),
     #[error("failed to reconcile EPP resources")]
@@ -66,6 +68,7 @@ impl Failure for Error {
     fn class(&self) -> Class {
         match self {
             Self::Adapters(cause)
+            | Self::Checkpoints(cause)
             | Self::Picker(cause)
             | Self::Pool(cause)
             | Self::Discovery(cause)
@@ -82,6 +85,7 @@ impl Failure for Error {
     fn category(&self) -> &'static str {
         match self {
             Self::Adapters(cause)
+            | Self::Checkpoints(cause)
             | Self::Picker(cause)
             | Self::Pool(cause)
             | Self::Discovery(cause)
@@ -119,7 +123,7 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
         Ok(graph) => graph,
         Err(errors) => {
             status::report(ctx, &dgd, status::Outcome::Invalid(&errors)).await?;
-            ctx.graph_failures.reset(&(namespace, name));
+            ctx.failures.graphs.reset(&(namespace, name));
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
@@ -127,13 +131,12 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
     let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
     match apply::apply(ctx, &dgd, objects, needs_orchestrator).await {
         Ok(applied) => {
-            status::warn_of_ignored(ctx, &dgd).await;
             status::report(ctx, &dgd, status::Outcome::Applied(&applied)).await?;
-            ctx.graph_failures.reset(&(namespace, name));
+            ctx.failures.graphs.reset(&(namespace, name));
             Ok(Action::requeue(jittered(RESYNC)))
         }
         Err(error) => {
-            if is_reported(&ctx.graph_failures, &(namespace, name), &error) {
+            if is_reported(&ctx.failures.graphs, &(namespace, name), &error) {
                 status::report(ctx, &dgd, status::Outcome::Failed(&chain(&error))).await?;
             }
             Err(error)
@@ -143,5 +146,5 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
 
 /// When to try again; called once per failed pass.
 pub fn error_policy(entry: Arc<Roster<DynamoGraphDeployment>>, error: &Error, ctx: Arc<Context>) -> Action {
-    plan_retry(&ctx, &ctx.graph_failures, CONTROLLER, &*entry, error)
+    plan_retry(&ctx, &ctx.failures.graphs, CONTROLLER, &*entry, error)
 }

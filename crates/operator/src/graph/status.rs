@@ -9,12 +9,15 @@ use dynamo_kubekit::{
     conditions::{self, Wanted},
     status,
 };
-use dynamo_render::{FieldErrors, validate};
+use dynamo_render::FieldErrors;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::Resource;
 
 use super::{Error, apply::Applied, dereference::is_ready};
-use crate::context::{Context, now};
+use crate::{
+    component::NOT_READY,
+    context::{Context, now},
+};
 
 /// What a pass came to.
 #[derive(Debug, Clone, Copy)]
@@ -44,19 +47,6 @@ pub(super) async fn report(
     status::replace(&ctx.client, &ctx.caches.graphs, dgd, &after).await.map_err(Error::Status)
 }
 
-/// Names, once for each generation, what the graph asks for and this version does not do.
-pub(super) async fn warn_of_ignored(ctx: &Context, dgd: &DynamoGraphDeployment) {
-    let conditions = dgd.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    if ready(conditions).is_some_and(|ready| ready.observed_generation == dgd.metadata.generation) {
-        return;
-    }
-    let ignored = validate::ignored(dgd);
-    if !ignored.is_empty() {
-        let text = format!("without effect in this version: {}", ignored.join(", "));
-        ctx.warn(&dgd.object_ref(&()), "FieldIgnored", &text).await;
-    }
-}
-
 fn ready(conditions: &[Condition]) -> Option<&Condition> {
     conditions.iter().find(|condition| condition.type_ == types::READY)
 }
@@ -81,7 +71,13 @@ fn compute(
                 (state::SUCCESSFUL, TRUE, reason::ALL_READY, "All resources are ready".to_owned())
             } else {
                 let message = format!("Resources not ready: {}", waiting.join("; "));
-                (state::PENDING, FALSE, reason::SOME_NOT_READY, message)
+                let has_failed = components.iter().filter_map(|dcd| cause(dcd)).any(|(_, failed)| failed);
+                (
+                    if has_failed { state::FAILED } else { state::PENDING },
+                    FALSE,
+                    reason::SOME_NOT_READY,
+                    message,
+                )
             }
         }
     };
@@ -104,14 +100,28 @@ fn not_ready(dcd: &DynamoComponentDeployment) -> Option<String> {
     if is_ready(dcd) {
         return None;
     }
-    let conditions = dcd.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let available = conditions.iter().find(|condition| condition.type_ == types::AVAILABLE);
     let mut why = format!("{name}: Component deployment not ready - Available condition not true");
-    // Anything but plain waiting is what a person needs to read here.
-    if let Some(cause) = available.filter(|condition| condition.reason == reason::RECONCILING) {
-        why.push_str(&format!(" ({})", cause.message));
+    if let Some((cause, _)) = cause(dcd) {
+        why.push_str(&format!(" ({cause})"));
     }
     Some(why)
+}
+
+/// What a component says about its newest generation beyond plain waiting, and whether waiting is not enough.
+fn cause(dcd: &DynamoComponentDeployment) -> Option<(&str, bool)> {
+    let conditions = dcd.status.as_ref()?.conditions.iter();
+    let of_newest = conditions.filter(|condition| condition.observed_generation >= dcd.metadata.generation);
+    let mut unmet = of_newest.filter(|condition| condition.status == FALSE);
+    unmet.find_map(|condition| match (condition.type_.as_str(), condition.reason.as_str()) {
+        (types::VALID, _) | (types::AVAILABLE, reason::RECONCILING) => {
+            Some((condition.message.as_str(), true))
+        }
+        (types::AVAILABLE, reason) => {
+            let cause = condition.message.strip_prefix(NOT_READY)?.strip_prefix(": ")?;
+            Some((cause, reason == reason::DEPLOYMENT_FAILED))
+        }
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -172,6 +182,21 @@ mod tests {
             "Resources not ready: g-worker: Component deployment not ready - Available condition not true"
         );
         assert!(stale.services.contains_key("Worker"));
+    }
+
+    #[test]
+    fn a_cause_is_passed_on_and_fails_the_graph_only_when_waiting_is_useless_on_the_newest_generation() {
+        let told = |why: &'static str, observed: i64| {
+            let mut dcd = (*component("False", observed)).clone();
+            let available = &mut dcd.status.as_mut().unwrap().conditions[0];
+            available.reason = why.to_owned();
+            available.message = format!("{NOT_READY}: pod p: no room");
+            let status = applied(&[Arc::new(dcd)]);
+            (status.state.unwrap(), status.conditions[0].message.ends_with("not true (pod p: no room)"))
+        };
+        assert_eq!(told(reason::DEPLOYMENT_NOT_READY, 2), (state::PENDING.to_owned(), true));
+        assert_eq!(told(reason::DEPLOYMENT_FAILED, 2), (state::FAILED.to_owned(), true));
+        assert_eq!(told(reason::DEPLOYMENT_FAILED, 1), (state::PENDING.to_owned(), false));
     }
 
     #[test]

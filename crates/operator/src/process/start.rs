@@ -90,6 +90,7 @@ pub(super) async fn start(
         namespace: restricted,
         roles: flags.roles.clone(),
         key: flags.mpi_ssh_secret.clone(),
+        checkpoints: flags.render.checkpoint.is_some(),
         concurrency: flags.reconcile_concurrency,
     };
     let mut wiring = wiring::connect(&client, &settings, &apis, &metrics.reconcile);
@@ -214,13 +215,14 @@ async fn filled(claims: Option<Cache<Lease>>, caches: &Caches) -> Result<(), Err
 
 /// Counts the objects that are this operator's, for ever. The caches must be filled.
 async fn count(resources: Resources, caches: Caches, scope: Scope) {
-    let Caches { graphs, components, requests, adapters, models, .. } = caches;
+    let Caches { graphs, components, requests, adapters, models, checkpoints, .. } = caches;
     let sources = vec![
         Source::new("DynamoGraphDeployment", graphs, State::state),
         Source::new("DynamoComponentDeployment", components, State::state),
         Source::new("DynamoGraphDeploymentRequest", requests, State::state),
         Source::new("DynamoGraphDeploymentScalingAdapter", adapters, State::state),
         Source::new("DynamoModel", models, State::state),
+        Source::new("DynamoCheckpoint", checkpoints, State::state),
     ];
     resources.run(sources, move |namespace| scope.excludes(namespace), Resources::EVERY).await;
 }

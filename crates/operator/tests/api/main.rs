@@ -2,6 +2,8 @@
 //! One control plane and one operator serve most tests; those that count writes start their own.
 
 mod admission;
+mod causes;
+mod checkpoints;
 mod dry_run;
 mod graphs;
 mod inputs;

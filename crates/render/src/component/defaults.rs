@@ -9,11 +9,11 @@ use k8s_openapi::{
 use super::{ComponentType, Role};
 
 /// Name of the container that runs the component.
-pub(super) const MAIN: &str = "main";
+pub(crate) const MAIN: &str = "main";
 pub(crate) const HTTP_PORT: i32 = 8000;
 pub(super) const SYSTEM_PORT: i32 = 9090;
 const PLANNER_METRICS_PORT: i32 = 9085;
-pub(super) const EPP_PORT: i32 = 9002;
+pub(crate) const EPP_PORT: i32 = 9002;
 const EPP_HEALTH_PORT: i32 = 9003;
 
 /// The main container before anything is merged over it.

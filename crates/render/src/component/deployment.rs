@@ -12,7 +12,7 @@ use k8s_openapi::{
     },
 };
 
-use super::{MergeError, pod};
+use super::{BuildError, pod};
 use crate::{config::OperatorConfig, facts::Facts, validate::ValidatedComponent};
 
 const DEFAULT_BUDGET: &str = "25%";
@@ -21,7 +21,7 @@ pub(super) fn build_deployment(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,
-) -> Result<Deployment, MergeError> {
+) -> Result<Deployment, BuildError> {
     Ok(Deployment {
         metadata: ObjectMeta {
             name: Some(component.name.to_owned()),
@@ -54,8 +54,8 @@ pub(super) fn component_annotations(component: &ValidatedComponent<'_>) -> BTree
     if let Some(extra) = &component.spec.extra_pod_metadata {
         all.extend(extra.annotations.clone());
     }
-    if let Some(model) = component.spec.model_ref.as_ref().filter(|model| !model.name.is_empty()) {
-        all.insert(annotations::BASE_MODEL.to_owned(), model.name.clone());
+    if let Some(model) = pod::base_model(component) {
+        all.insert(annotations::BASE_MODEL.to_owned(), model.to_owned());
     }
     all
 }

@@ -3,17 +3,19 @@
 
 mod defaults;
 mod deployment;
-mod ingress;
+pub(crate) mod ingress;
 mod model_service;
 pub(crate) mod pod;
 mod service;
-mod virtual_service;
+pub(crate) mod virtual_service;
 
-pub(crate) use defaults::HTTP_PORT;
+pub(crate) use defaults::{EPP_PORT, HTTP_PORT, MAIN as MAIN_CONTAINER};
 use dynamo_api::{foreign::VirtualService, v1alpha1::SharedSpec};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, networking::v1::Ingress};
 
-use crate::{config::OperatorConfig, facts::Facts, validate::ValidatedComponent};
+use crate::{
+    checkpoint::CheckpointError, config::OperatorConfig, facts::Facts, validate::ValidatedComponent,
+};
 
 /// The account of planners.
 pub const PLANNER_ACCOUNT: &str = "planner-serviceaccount";
@@ -99,15 +101,24 @@ pub struct ComponentObjects {
 #[error("spec.extraPodSpec cannot be merged over the built-in pod: {0}")]
 pub struct MergeError(#[from] serde_json::Error);
 
+/// Why the objects of a component cannot be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
 /// Renders the objects of a component. `facts` are those of its namespace.
 ///
 /// # Errors
-/// When the merged pod does not fit its type; the message names the offending field.
+/// When the merged pod does not fit its type, or its checkpoint cannot be used; the message names the offending field.
 pub fn build_objects(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,
-) -> Result<ComponentObjects, MergeError> {
+) -> Result<ComponentObjects, BuildError> {
     Ok(ComponentObjects {
         deployment: deployment::build_deployment(component, config, facts)?,
         debug_deployment: None,

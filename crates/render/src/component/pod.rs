@@ -14,13 +14,15 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{ComponentType, MergeError, Role, defaults};
+use super::{BuildError, ComponentType, MergeError, Role, defaults};
 use crate::{
+    checkpoint,
     config::{DiscoveryBackend, OperatorConfig},
     facts::Facts,
     graph::effective_backend,
     names,
     parts::{env, merge, pull_secrets, resources, volumes},
+    picker,
     validate::ValidatedComponent,
 };
 
@@ -31,15 +33,20 @@ pub(super) fn build_template(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,
-) -> Result<PodTemplateSpec, MergeError> {
+) -> Result<PodTemplateSpec, BuildError> {
     let metadata = component.spec.extra_pod_metadata.clone().unwrap_or_default();
+    let mut annotations = pod_annotations(component, &metadata);
+    let mut pod = build_pod(component, config, facts)?;
+    if let Some((config, hash)) = checkpoint::resolve(component.spec, config, facts.checkpoint.as_ref())? {
+        checkpoint::prepare_pod(&mut pod, &mut annotations, &hash, config)?;
+    }
     Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(pod_labels(component, &metadata)),
-            annotations: Some(pod_annotations(component, &metadata)),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         }),
-        spec: Some(build_pod(component, config, facts)?),
+        spec: Some(pod),
     })
 }
 
@@ -76,13 +83,20 @@ pub(super) fn component_labels(component: &ValidatedComponent<'_>) -> BTreeMap<S
     let mut all = component.spec.labels.clone();
     all.extend(component.metadata_labels.clone());
     all.entry(labels::GRAPH_NAME.to_owned()).or_default();
-    if let Some(model) = component.spec.model_ref.as_ref().filter(|model| !model.name.is_empty()) {
-        all.insert(labels::BASE_MODEL_HASH.to_owned(), names::model_hash(&model.name));
+    if let Some(model) = base_model(component) {
+        all.insert(labels::BASE_MODEL_HASH.to_owned(), names::model_hash(model));
     }
     all
 }
 
-fn build_pod(
+/// Name of the model that the component serves.
+pub(super) fn base_model<'a>(component: &ValidatedComponent<'a>) -> Option<&'a str> {
+    let model = component.spec.model_ref.as_ref()?;
+    Some(model.name.as_str()).filter(|name| !name.is_empty())
+}
+
+/// The pod before anything is done to it for a checkpoint; its last container is the main one.
+pub(crate) fn build_pod(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     facts: &Facts,
@@ -103,7 +117,7 @@ fn build_pod(
     pod.service_account_name = Some(account(component, config, facts, &user.pod_spec, base_account));
     pod.containers.push(main);
     pod.image_pull_secrets = pull_secrets::merge(pod.image_pull_secrets.take(), spec, facts);
-    let volumes = volumes::build_volumes(spec);
+    let volumes = volumes::build_volumes(spec, component.graph);
     let known: Vec<_> = pod.volumes.iter().flatten().map(|volume| volume.name.clone()).collect();
     let added = volumes.into_iter().filter(|volume| !known.contains(&volume.name));
     pod.volumes.get_or_insert_default().extend(added);
@@ -163,6 +177,9 @@ fn build_main_container(
     let user = spec.extra_pod_spec.as_ref().and_then(|pod| pod.main_container.as_ref());
     let of_user = user.and_then(|container| container.env.as_deref()).unwrap_or_default();
     let mut main = merge_main(spec)?;
+    if role == Role::Epp && main.args.as_ref().is_none_or(Vec::is_empty) {
+        main.args = Some(picker::args(component.graph, component.namespace));
+    }
     if let Some(secret) = &spec.env_from_secret {
         main.env_from.get_or_insert_default().push(EnvFromSource {
             secret_ref: Some(SecretEnvSource { name: secret.clone(), optional: None }),
@@ -192,11 +209,7 @@ fn build_env(
     .filter_map(|(name, value)| Some(env::text(name, value.as_deref()?)))
     .collect();
 
-    let pod_dynamo_namespace = if spec.global_dynamo_namespace {
-        names::GLOBAL_DYNAMO_NAMESPACE.to_owned()
-    } else {
-        names::dynamo_namespace(component.namespace, component.graph)
-    };
+    let pod_dynamo_namespace = names::dynamo_namespace_of(component.namespace, component.graph, spec);
     let mut standard = vec![
         env::text("DYN_NAMESPACE", &pod_dynamo_namespace),
         env::text("DYN_COMPONENT", spec.component_type.as_deref().unwrap_or_default()),

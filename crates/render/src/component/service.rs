@@ -53,6 +53,11 @@ fn build_selector(component: &ValidatedComponent<'_>) -> BTreeMap<String, String
     keys.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
+/// The number of the port of a component's Service.
+pub(super) fn port_number(component_type: ComponentType) -> i32 {
+    build_port(component_type).port
+}
+
 fn build_port(component_type: ComponentType) -> ServicePort {
     let (name, number, target) = match component_type {
         ComponentType::Frontend => ("http", defaults::HTTP_PORT, IntOrString::String("http".to_owned())),

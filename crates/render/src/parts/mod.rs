@@ -6,3 +6,4 @@ pub mod merge;
 pub mod pull_secrets;
 pub mod resources;
 pub mod volumes;
+pub mod yaml;

@@ -1,20 +1,31 @@
 //! Volumes and mounts of the main container (`workload.md` section 6.5).
-//! Each claim is one volume, however often it is mounted.
+//! Each claim is one volume, however often it is mounted. What the user put at a name or a path stays there.
 
 use dynamo_api::v1alpha1::{ServiceVolumeMount, SharedSpec};
 use k8s_openapi::{
-    api::core::v1::{EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, Volume, VolumeMount},
+    api::core::v1::{
+        ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource, Volume,
+        VolumeMount,
+    },
     apimachinery::pkg::api::resource::Quantity,
 };
+
+use crate::{component::ComponentType, names, picker};
 
 const SHARED_MEMORY: &str = "shared-memory";
 const SHARED_MEMORY_PATH: &str = "/dev/shm";
 const SHARED_MEMORY_SIZE: &str = "8Gi";
+const PICKER_CONFIG: &str = "epp-config";
+pub(crate) const PICKER_CONFIG_PATH: &str = "/etc/epp";
+const PICKER_CACHE: &str = "hf-cache";
+const PICKER_CACHE_PATH: &str = "/home/nonroot/.cache";
 
-/// Claims in the order of the mounts, then shared memory.
+/// Those of an endpoint picker, claims in the order of the mounts, then shared memory. `graph` is the graph's name.
 #[must_use]
-pub fn build_volumes(spec: &SharedSpec) -> Vec<Volume> {
-    let mut volumes: Vec<Volume> = Vec::new();
+pub fn build_volumes(spec: &SharedSpec, graph: &str) -> Vec<Volume> {
+    let is_claim = |volume: &Volume| spec.volume_mounts.iter().any(|mount| mount.name == volume.name);
+    let mut volumes = if is_picker(spec) { picker_volumes(spec, graph) } else { Vec::new() };
+    volumes.retain(|volume| !is_claim(volume));
     for mount in &spec.volume_mounts {
         if volumes.iter().all(|volume| volume.name != mount.name) {
             volumes.push(claim(mount));
@@ -33,25 +44,70 @@ pub fn build_volumes(spec: &SharedSpec) -> Vec<Volume> {
     volumes
 }
 
-/// The user's mounts, then claims, then shared memory; a path that is taken is not mounted over.
+/// The user's mounts, those of an endpoint picker, claims, then shared memory; a path that is taken is not mounted
+/// over.
 #[must_use]
 pub fn build_mounts(spec: &SharedSpec, user: Option<Vec<VolumeMount>>, vllm_cache: &str) -> Vec<VolumeMount> {
     let mut mounts = user.unwrap_or_default();
+    if is_picker(spec) {
+        let of_claims =
+            |path: &str| spec.volume_mounts.iter().any(|m| m.mount_point.as_deref() == Some(path));
+        for (name, path, read_only) in
+            [(PICKER_CONFIG, PICKER_CONFIG_PATH, Some(true)), (PICKER_CACHE, PICKER_CACHE_PATH, None)]
+        {
+            if !of_claims(path) {
+                add(&mut mounts, name, path, read_only);
+            }
+        }
+    }
     for mount in &spec.volume_mounts {
         let path = mount.mount_point.as_deref().filter(|path| !path.is_empty()).unwrap_or(vllm_cache);
-        add(&mut mounts, &mount.name, path);
+        add(&mut mounts, &mount.name, path, None);
     }
     if shared_memory(spec).is_some() {
-        add(&mut mounts, SHARED_MEMORY, SHARED_MEMORY_PATH);
+        add(&mut mounts, SHARED_MEMORY, SHARED_MEMORY_PATH, None);
     }
     mounts
 }
 
-fn add(mounts: &mut Vec<VolumeMount>, name: &str, path: &str) {
+fn add(mounts: &mut Vec<VolumeMount>, name: &str, path: &str, read_only: Option<bool>) {
     if mounts.iter().all(|mount| mount.mount_path != path) {
         let (name, mount_path) = (name.to_owned(), path.to_owned());
-        mounts.push(VolumeMount { name, mount_path, ..VolumeMount::default() });
+        mounts.push(VolumeMount { name, mount_path, read_only, ..VolumeMount::default() });
     }
+}
+
+fn is_picker(spec: &SharedSpec) -> bool {
+    ComponentType::of(spec) == ComponentType::Epp
+}
+
+/// The picker's configuration, out of the ConfigMap that the user names or of the one that the graph makes, and room
+/// for what it downloads.
+fn picker_volumes(spec: &SharedSpec, graph: &str) -> Vec<Volume> {
+    let user = spec.epp_config.as_ref().and_then(|config| config.config_map_ref.as_ref());
+    let name = user.map_or_else(|| names::picker_config(graph), |reference| reference.name.clone());
+    let key = user.map(|reference| reference.key.as_str()).filter(|key| !key.is_empty());
+    let file = KeyToPath {
+        key: key.unwrap_or(picker::CONFIG_KEY).to_owned(),
+        path: picker::CONFIG_KEY.to_owned(),
+        ..KeyToPath::default()
+    };
+    vec![
+        Volume {
+            name: PICKER_CONFIG.to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name,
+                items: Some(vec![file]),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: PICKER_CACHE.to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Volume::default()
+        },
+    ]
 }
 
 fn claim(mount: &ServiceVolumeMount) -> Volume {

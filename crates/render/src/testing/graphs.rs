@@ -595,13 +595,20 @@ pub fn facts() -> BoxedStrategy<(GraphFacts, Facts)> {
         (by_service(component.boxed()), by_service((0..100i32).boxed()), by_service(checkpoint.boxed()));
     (of_graph, secrets, account, sharers)
         .prop_map(|((components, adapter_replicas, checkpoints), pull_secrets, component_account, sharer)| {
+            let graph_facts = GraphFacts {
+                components,
+                adapter_replicas,
+                checkpoints: checkpoints.clone(),
+                pull_secrets: pull_secrets.clone(),
+                component_account: component_account.clone(),
+            };
             let facts = Facts {
                 pull_secrets,
                 component_account,
                 model_sharers: sharer.into_iter().collect(),
-                checkpoint: checkpoints.values().next().cloned(),
+                checkpoint: checkpoints.into_values().next(),
             };
-            (GraphFacts { components, adapter_replicas, checkpoints }, facts)
+            (graph_facts, facts)
         })
         .boxed()
 }

@@ -3,17 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use dynamo_api::v1alpha1::{BackendFramework, DynamoComponentDeployment, Pvc, SharedSpec};
+use dynamo_api::{
+    labels::{self, annotations},
+    v1alpha1::{BackendFramework, DynamoComponentDeployment, Pvc, SharedSpec},
+};
 
 use super::{FieldErrors, Kind, Policy, Rule, Verdict, claims, epp, pod, resources, rollout, texts};
 use crate::{
     backend,
-    component::{ComponentType, pod::merge_main},
+    component::{ComponentType, ingress, pod::merge_main, virtual_service},
     names,
 };
-
-/// What follows the host of an Ingress unless its user says otherwise (`api.md` section 5, IngressSpec).
-const DEFAULT_SUFFIX: &str = "local";
 
 /// A component deployment that met every rule, with what was parsed on the way.
 #[derive(Debug, Clone)]
@@ -68,10 +68,17 @@ pub fn component<'a>(
     })
 }
 
-/// Name of the graph that owns a component, or nothing (`api.md` section 13).
+/// Name of the graph that owns a component, or nothing (`api.md` section 13). One that was made for a graph and lost it
+/// (`kubectl delete --cascade=orphan`) keeps its name: with another one its pods would all be replaced.
 fn owner(dcd: &DynamoComponentDeployment) -> &str {
     let mut owners = dcd.metadata.owner_references.iter().flatten();
-    owners.find(|owner| owner.kind == Kind::Graph.as_str()).map_or("", |owner| owner.name.as_str())
+    if let Some(owner) = owners.find(|owner| owner.kind == Kind::Graph.as_str()) {
+        return &owner.name;
+    }
+    let was_made =
+        dcd.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(annotations::LAST_APPLIED_HASH));
+    let label = dcd.spec.shared.labels.get(labels::GRAPH_NAME).filter(|_| was_made);
+    label.map_or("", String::as_str)
 }
 
 /// Returns the backend that the component runs.
@@ -187,36 +194,31 @@ fn check_deprecated(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict)
 }
 
 fn check_ingress(place: &Place<'_>, spec: &SharedSpec, verdict: &mut Verdict) {
-    let field = place.field;
-    let Some(ingress) = spec.ingress.as_ref().filter(|ingress| ingress.enabled) else { return };
-    if ingress.host.as_deref().unwrap_or_default().is_empty() {
-        verdict.missing(
-            Rule::IngressHostMissing,
-            format!("{field}.ingress.host"),
-            "is required when ingress is enabled",
-        );
+    let Some(asked) = spec.ingress.as_ref().filter(|ingress| ingress.enabled) else { return };
+    let field = format!("{}.ingress", place.field);
+    if asked.host.as_deref().unwrap_or_default().is_empty() {
+        let words = "is required when ingress is enabled";
+        verdict.missing(Rule::IngressHostMissing, format!("{field}.host"), words);
     }
-    // Without a class no Ingress is made, and nothing reads the names below.
-    if ingress.ingress_controller_class_name.is_none() {
-        let has_gateways = place.policy.config.ingress.virtual_service_gateway.is_some();
-        if !(ingress.use_virtual_service && ingress.virtual_service_gateway.is_some() && has_gateways) {
-            let words = "is enabled without effect: give ingressControllerClassName, or useVirtualService and \
-                         virtualServiceGateway where the operator has a gateway";
-            verdict.missing(Rule::IngressIgnored, format!("{field}.ingress"), words);
-        }
+    let has_class = ingress::class_name(asked).is_some();
+    if !has_class && virtual_service::gateway(asked, place.policy.config).is_none() {
+        let words = "is enabled without effect: give ingressControllerClassName, or useVirtualService and \
+                     virtualServiceGateway where the operator has a gateway";
+        verdict.missing(Rule::IngressIgnored, field, words);
+        // No object is made, and nothing reads what is below.
         return;
     }
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let suffix = ingress.host_suffix.as_deref().unwrap_or(DEFAULT_SUFFIX);
-    let host = format!("{}{}.{suffix}", text(&ingress.host_prefix), text(&ingress.host));
-    if ingress.host.is_some() && !names::is_dns_subdomain(host.strip_prefix("*.").unwrap_or(&host)) {
+    let host = ingress::host_name(asked);
+    if asked.host.is_some() && !names::is_dns_subdomain(host.strip_prefix("*.").unwrap_or(&host)) {
         let words = "the host name must be a DNS subdomain: hostPrefix, host, '.' and hostSuffix together, of a-z, 0-9, \
                      '-' and '.'";
-        verdict.invalid(Rule::IngressHostInvalid, format!("{field}.ingress"), &host, words);
+        verdict.invalid(Rule::IngressHostInvalid, &field, &host, words);
     }
-    let secret = ingress.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
+    texts::check_labels(&format!("{field}.labels"), &asked.labels, verdict);
+    texts::check_annotations(&format!("{field}.annotations"), &asked.annotations, verdict);
+    let secret = asked.tls.as_ref().and_then(|tls| tls.secret_name.as_deref()).filter(|_| has_class);
     if let Some(secret) = secret.filter(|name| !names::is_dns_subdomain(name)) {
-        let field = format!("{field}.ingress.tls.secretName");
+        let field = format!("{field}.tls.secretName");
         verdict.invalid(Rule::SecretNameInvalid, field, secret, texts::SUBDOMAIN);
     }
 }

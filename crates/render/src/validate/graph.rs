@@ -126,11 +126,7 @@ fn check_services(dgd: &DynamoGraphDeployment, policy: &Policy<'_>, verdict: &mu
                 format!("is epp like service {first}: a graph has at most one EPP component, take one out");
             verdict.invalid(Rule::EppRepeated, format!("{field}.componentType"), "epp", &words);
         }
-        let dynamo_namespace = if shared.global_dynamo_namespace {
-            names::GLOBAL_DYNAMO_NAMESPACE.to_owned()
-        } else {
-            names::dynamo_namespace(namespace, name)
-        };
+        let dynamo_namespace = names::dynamo_namespace_of(namespace, name, shared);
         let place = component::Place {
             field: &field,
             kind: Kind::Graph,

@@ -9,7 +9,6 @@ mod epp;
 mod findings;
 mod graph;
 mod graph_update;
-mod ignored;
 mod judged;
 mod model;
 mod pod;
@@ -26,7 +25,6 @@ use std::fmt;
 pub use component::{ValidatedComponent, component};
 pub use findings::{Verdict, Warning};
 pub use graph::{ValidatedGraph, graph};
-pub use ignored::ignored;
 pub use judged::Judged;
 pub use rules::{Enforced, Kind, Level, On, Reason, Rule, RuleSpec};
 

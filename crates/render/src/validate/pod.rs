@@ -7,7 +7,7 @@ use dynamo_api::v1alpha1::SharedSpec;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, EnvVarSource, PodSpec};
 
 use super::{Kind, Rule, Verdict, component::Place, probes, resources, texts};
-use crate::{component::ComponentType, names, parts::volumes};
+use crate::{checkpoint, component::ComponentType, config::OperatorConfig, names, parts::volumes};
 
 const PORTS: std::ops::RangeInclusive<i32> = 1..=65535;
 const PORT: &str = "must be a port: a number from 1 to 65535, or a name of at most 15 of a-z, 0-9 and '-'";
@@ -15,21 +15,22 @@ const PORT: &str = "must be a port: a number from 1 to 65535, or a name of at mo
 /// The volumes by which containers can mount something.
 struct Volumes<'a> {
     there: BTreeSet<&'a str>,
-    /// Those that this version does not make, although graphs written for the reference count on them.
-    not_made: Vec<&'a str>,
+    /// Those that are not made now, although the graph counts on them.
+    not_made: &'a [&'a str],
 }
 
-/// Volumes that come with an endpoint picker (`workload.md` section 11) and with checkpoints (6.8), on which this
-/// version does not act (`docs/design/deviations.md`, N-004).
-fn not_made(spec: &SharedSpec) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    if ComponentType::of(spec) == ComponentType::Epp {
-        names.extend(["epp-config", "hf-cache"]);
+/// Volumes that come with checkpoints (`workload.md` section 6.8), where these are off or not known to be on.
+fn not_made(spec: &SharedSpec, config: &OperatorConfig) -> &'static [&'static str] {
+    match checkpoint::is_enabled(spec) && config.checkpoint.is_none() {
+        true => &["checkpoint-signal", "checkpoint-storage", "podinfo"],
+        false => &[],
     }
-    if spec.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.enabled) {
-        names.extend(["checkpoint-signal", "checkpoint-storage", "podinfo"]);
-    }
-    names
+}
+
+/// Volumes that checkpoints bring along.
+fn of_checkpoints(spec: &SharedSpec, config: &OperatorConfig) -> &'static [&'static str] {
+    let config = config.checkpoint.as_ref().filter(|_| checkpoint::is_enabled(spec));
+    config.map_or(&[], checkpoint::volume_names)
 }
 
 /// `main` is the main container as it would be made.
@@ -44,10 +45,18 @@ pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, main: Option<&Containe
         pod.node_selector.as_ref().unwrap_or(&no_labels),
         verdict,
     );
-    let added = volumes::build_volumes(spec);
+    // Only their names count, and no name depends on that of the graph.
+    let added = volumes::build_volumes(spec, "");
     let volumes = Volumes {
-        there: pod.volumes.iter().flatten().chain(&added).map(|volume| volume.name.as_str()).collect(),
-        not_made: not_made(spec),
+        there: pod
+            .volumes
+            .iter()
+            .flatten()
+            .chain(&added)
+            .map(|volume| volume.name.as_str())
+            .chain(of_checkpoints(spec, place.policy.config).iter().copied())
+            .collect(),
+        not_made: not_made(spec, place.policy.config),
     };
     if let Some(main) = main {
         check_main(place, spec, main, verdict);
@@ -150,8 +159,8 @@ fn check_mounts(field: &str, container: &Container, volumes: &Volumes<'_>, verdi
             verdict.warn(
                 Rule::MountVolumeUnknown,
                 format!(
-                    "{field}: {name:?}: is no volume of the pod in this version, which does not act on eppConfig and \
-                     checkpoint: add it to extraPodSpec.volumes"
+                    "{field}: {name:?}: is no volume of the pod while checkpoints are off: start the operator with \
+                     --checkpoint-enabled, or add it to extraPodSpec.volumes"
                 ),
             );
         } else {

@@ -125,6 +125,17 @@ impl Rendered {
     }
 }
 
+/// A further owner of a model's Service.
+pub fn sharer(name: String) -> OwnerReference {
+    OwnerReference {
+        api_version: "nvidia.com/v1alpha1".to_owned(),
+        kind: "DynamoComponentDeployment".to_owned(),
+        name,
+        uid: "00000000-0000-0000-0000-000000000001".to_owned(),
+        ..OwnerReference::default()
+    }
+}
+
 /// Kind and name of an object.
 pub fn id(object: &Value) -> (String, String) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

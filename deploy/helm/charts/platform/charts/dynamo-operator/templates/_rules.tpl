@@ -36,6 +36,10 @@ POST, PATCH and DELETE; `update` is only where a comment says why. */}}
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: {{ $owned }}
+# Why a component is not ready: what its pods say, and the events about volumes that they wait for.
+- apiGroups: [""]
+  resources: [pods, events]
+  verbs: [get, list, watch]
 # Events about graphs and components; patch, for repeated ones.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -1,24 +1,26 @@
-//! Secrets as the caches keep them: name, version and what a view derives from the content.
-//! The content itself is dropped as soon as it is read; it is never kept, logged or written back from here.
+//! Watched objects as the caches keep them: name, version and what a view derives from the rest.
+//! The rest is dropped as soon as it is read: of Secrets nothing is kept, logged or written back from here.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, marker::PhantomData};
 
-use k8s_openapi::{NamespaceResourceScope, api::core::v1::Secret};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{Resource, api::ObjectMeta};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A watched Secret, reduced to `V`.
+/// A watched `K`, reduced to `V`.
 #[derive(Debug, Clone, Serialize)]
-pub struct Viewed<V> {
+pub struct Viewed<K, V> {
     /// Name, namespace, UID and version; annotations may hold a copy of the content and are dropped with it.
     metadata: ObjectMeta,
     #[serde(skip)]
     pub view: V,
+    #[serde(skip)]
+    kind: PhantomData<fn() -> K>,
 }
 
-impl<V: From<Secret>> From<Secret> for Viewed<V> {
-    fn from(mut secret: Secret) -> Self {
-        let whole = &mut secret.metadata;
+impl<K: Resource, V: From<K>> From<K> for Viewed<K, V> {
+    fn from(object: K) -> Self {
+        let whole = object.meta();
         let metadata = ObjectMeta {
             name: whole.name.clone(),
             namespace: whole.namespace.clone(),
@@ -26,34 +28,34 @@ impl<V: From<Secret>> From<Secret> for Viewed<V> {
             resource_version: whole.resource_version.clone(),
             ..ObjectMeta::default()
         };
-        Self { metadata, view: V::from(secret) }
+        Self { metadata, view: V::from(object), kind: PhantomData }
     }
 }
 
-impl<'de, V: From<Secret>> Deserialize<'de> for Viewed<V> {
+impl<'de, K: Resource + Deserialize<'de>, V: From<K>> Deserialize<'de> for Viewed<K, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Secret::deserialize(deserializer).map(Self::from)
+        K::deserialize(deserializer).map(Self::from)
     }
 }
 
-impl<V> Resource for Viewed<V> {
+impl<K: Resource<DynamicType = ()>, V> Resource for Viewed<K, V> {
     type DynamicType = ();
     type Scope = NamespaceResourceScope;
 
     fn kind((): &()) -> Cow<'_, str> {
-        Secret::kind(&())
+        K::kind(&())
     }
 
     fn group((): &()) -> Cow<'_, str> {
-        Secret::group(&())
+        K::group(&())
     }
 
     fn version((): &()) -> Cow<'_, str> {
-        <Secret as Resource>::version(&())
+        K::version(&())
     }
 
     fn plural((): &()) -> Cow<'_, str> {
-        Secret::plural(&())
+        K::plural(&())
     }
 
     fn meta(&self) -> &ObjectMeta {
