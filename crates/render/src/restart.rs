@@ -176,13 +176,16 @@ mod tests {
         all.join(" ")
     }
 
-    /// A status as `r1 Restarting [A B]`; empty for none.
-    fn told(status: Option<&RestartStatus>) -> String {
-        status.map_or_else(String::new, |status| {
-            let id = status.observed_id.as_deref().unwrap_or_default();
-            let phase = status.phase.as_ref().map_or("", RestartPhase::as_str);
-            format!("{id} {phase} [{}]", status.in_progress.join(" "))
-        })
+    /// A status as `r1 Restarting A B`; `-` for none.
+    fn told(status: &Option<RestartStatus>) -> String {
+        let Some(status) = status else { return "-".to_owned() };
+        let id = status.observed_id.as_deref().unwrap_or_default();
+        let phase = status.phase.as_ref().map_or("", RestartPhase::as_str);
+        [id, phase]
+            .into_iter()
+            .chain(status.in_progress.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     fn sequential(id: &str, order: &str) -> Value {
@@ -193,224 +196,73 @@ mod tests {
         json!({"id": id, "strategy": {"type": "Parallel"}})
     }
 
-    fn status(id: &str, phase: &str, in_progress: &str) -> Value {
-        json!({"observedID": id, "phase": phase, "inProgress": names(in_progress)})
+    /// Every row of both tables of the contract, and what neither says: what it is, the restart with its order, the
+    /// status, the components; then the annotations and the status. A service without a component stands in the
+    /// wanted annotations alone.
+    const SITUATIONS: &str = "
+nothing was ever asked                     | -           | -                    | A B             | -              | -
+no id, completed: kept                     | -           | r1 Completed         | A=r1 B=r1       | A=r1 B=r1      | r1 Completed
+no id, failed: kept                        | -           | r1 Failed            | A=r1 B          | A=r1           | r1 Failed
+no id in mid-restart: removed              | -           | r1 Restarting A      | A=r1! B         | A=r1           | -
+no id, completed, a service came back      | -           | r1 Completed         | A=r1            | A=r1 B=r1      | r1 Completed
+no id, the status of a restart was lost    | -           | r1 Completed         | A=r2 B=r1       | A=r2 B=r1      | r1 Completed
+id done: unchanged                         | r1          | r1 Completed         | A=r1! B=r1      | A=r1 B=r1      | r1 Completed
+id failed: unchanged                       | r1          | r1 Failed            | A=r1 B=r1       | A=r1 B=r1      | r1 Failed
+new id, parallel: all at once              | r2 parallel | r1 Completed         | A=r1 B=r1       | A=r2 B=r2      | r2 Restarting A B
+same id, parallel: those not ready         | r2 parallel | r2 Restarting A B    | A=r2 B=r2!      | A=r2 B=r2      | r2 Restarting B
+same id, parallel: one is unready again    | r2 parallel | r2 Restarting B      | A=r2! B=r2      | A=r2 B=r2      | r2 Restarting A
+same id, parallel: none left               | r2 parallel | r2 Restarting B      | A=r2 B=r2       | A=r2 B=r2      | r2 Completed
+new id: the first, later ones keep theirs  | r2          | r1 Completed         | A=r1 B=r1       | A=r2 B=r1      | r2 Restarting A
+new id: the first of the own order         | r2 B A      | -                    | A B             | B=r2           | r2 Restarting B
+new id after a failure                     | r2          | r1 Failed            | A=r1 B          | A=r2           | r2 Restarting A
+new id, one is unready for other reasons   | r2          | -                    | A B!            | A=r2           | r2 Restarting A
+new id, one is missing: it comes first     | r2          | r1 Completed         | A=r1            | A=r1 B=r2      | r2 Restarting B
+the cache has not seen the annotation yet  | r2          | r2 Restarting A      | A=r1 B=r1       | A=r2 B=r1      | r2 Restarting A
+current is not ready: the same             | r2          | r2 Restarting A      | A=r2! B=r1      | A=r2 B=r1      | r2 Restarting A
+current and an earlier one are not ready   | r2          | r2 Restarting B      | A=r2! B=r2!     | A=r2 B=r2      | r2 Restarting B
+current is ready: the next                 | r2          | r2 Restarting A      | A=r2 B=r1       | A=r2 B=r2      | r2 Restarting B
+an earlier one is unready again: no next   | r2          | r2 Restarting B      | A=r2! B=r2 C=r1 | A=r2 B=r2 C=r1 | r2 Restarting A
+the last is ready                          | r2          | r2 Restarting B      | A=r2 B=r2       | A=r2 B=r2      | r2 Completed
+one service alone                          | r2          | r2 Restarting A      | A=r2            | A=r2           | r2 Completed
+a new id in mid-restart starts over        | r2          | r1 Restarting B      | A=r1 B=r1! C    | A=r2 B=r1      | r2 Restarting A
+a new id in mid-restart, parallel          | r2 parallel | r1 Restarting B      | A=r1 B=r1!      | A=r2 B=r2      | r2 Restarting A B
+the status was lost in mid-restart         | r2          | -                    | A=r2 B=r2! C=r1 | A=r2 B=r2 C=r1 | r2 Restarting B
+the status was lost after the end          | r2          | -                    | A=r2 B=r2       | A=r2 B=r2      | r2 Completed";
+
+    fn restart_of(text: &str) -> Value {
+        match text.split_once(' ') {
+            _ if text == "-" => Value::Null,
+            None => json!({"id": text}),
+            Some((id, "parallel")) => parallel(id),
+            Some((id, order)) => sequential(id, order),
+        }
     }
 
-    /// Every row of both tables of the contract, and what neither says: restart, status, components; then the
-    /// annotations and the status.
+    fn status_of(text: &str) -> Value {
+        match names(text)[..] {
+            [id, phase, ref in_progress @ ..] => {
+                json!({"observedID": id, "phase": phase, "inProgress": in_progress})
+            }
+            _ => Value::Null,
+        }
+    }
+
     #[test]
     fn every_situation_of_the_contract_has_its_annotations_and_its_status() {
-        let none = || Value::Null;
-        let plain = |id: &str| json!({"id": id});
-        for (what, restart, before, live, want, then) in [
-            ("nothing was ever asked", none(), none(), "A B", "", ""),
-            (
-                "no id, completed: kept",
-                none(),
-                status("r1", "Completed", ""),
-                "A=r1 B=r1",
-                "A=r1 B=r1",
-                "r1 Completed []",
-            ),
-            ("no id, failed: kept", none(), status("r1", "Failed", ""), "A=r1 B", "A=r1", "r1 Failed []"),
-            ("no id in mid-restart: removed", none(), status("r1", "Restarting", "A"), "A=r1! B", "A=r1", ""),
-            (
-                "no id, completed, a service came back",
-                none(),
-                status("r1", "Completed", ""),
-                "A=r1",
-                "A=r1 B=r1",
-                "r1 Completed []",
-            ),
-            (
-                "no id, a service of a lost status stays",
-                none(),
-                status("r1", "Completed", ""),
-                "A=r2 B=r1",
-                "A=r2 B=r1",
-                "r1 Completed []",
-            ),
-            ("an empty id is none", plain(""), none(), "A=r1 B", "A=r1", ""),
-            (
-                "id done: unchanged",
-                plain("r1"),
-                status("r1", "Completed", ""),
-                "A=r1! B=r1",
-                "A=r1 B=r1",
-                "r1 Completed []",
-            ),
-            (
-                "id failed: unchanged",
-                plain("r1"),
-                status("r1", "Failed", ""),
-                "A=r1 B=r1",
-                "A=r1 B=r1",
-                "r1 Failed []",
-            ),
-            (
-                "new id, parallel: all at once",
-                parallel("r2"),
-                status("r1", "Completed", ""),
-                "A=r1 B=r1",
-                "A=r2 B=r2",
-                "r2 Restarting [A B]",
-            ),
-            (
-                "same id, parallel: those not ready",
-                parallel("r2"),
-                status("r2", "Restarting", "A B"),
-                "A=r2 B=r2!",
-                "A=r2 B=r2",
-                "r2 Restarting [B]",
-            ),
-            (
-                "same id, parallel: one is unready again",
-                parallel("r2"),
-                status("r2", "Restarting", "B"),
-                "A=r2! B=r2",
-                "A=r2 B=r2",
-                "r2 Restarting [A]",
-            ),
-            (
-                "same id, parallel: none left",
-                parallel("r2"),
-                status("r2", "Restarting", "B"),
-                "A=r2 B=r2",
-                "A=r2 B=r2",
-                "r2 Completed []",
-            ),
-            (
-                "new id: the first, later ones keep theirs",
-                plain("r2"),
-                status("r1", "Completed", ""),
-                "A=r1 B=r1",
-                "A=r2 B=r1",
-                "r2 Restarting [A]",
-            ),
-            (
-                "new id: the first of the own order",
-                sequential("r2", "B A"),
-                none(),
-                "A B",
-                "B=r2",
-                "r2 Restarting [B]",
-            ),
-            (
-                "new id after a failure",
-                plain("r2"),
-                status("r1", "Failed", ""),
-                "A=r1 B",
-                "A=r2",
-                "r2 Restarting [A]",
-            ),
-            (
-                "new id while services are unready for other reasons",
-                plain("r2"),
-                none(),
-                "A B!",
-                "A=r2",
-                "r2 Restarting [A]",
-            ),
-            (
-                "the cache has not seen the annotation yet",
-                plain("r2"),
-                status("r2", "Restarting", "A"),
-                "A=r1 B=r1",
-                "A=r2 B=r1",
-                "r2 Restarting [A]",
-            ),
-            (
-                "current is not ready: the same",
-                plain("r2"),
-                status("r2", "Restarting", "A"),
-                "A=r2! B=r1",
-                "A=r2 B=r1",
-                "r2 Restarting [A]",
-            ),
-            (
-                "current is not ready, an earlier one neither: the same",
-                plain("r2"),
-                status("r2", "Restarting", "B"),
-                "A=r2! B=r2!",
-                "A=r2 B=r2",
-                "r2 Restarting [B]",
-            ),
-            (
-                "current is ready: the next",
-                plain("r2"),
-                status("r2", "Restarting", "A"),
-                "A=r2 B=r1",
-                "A=r2 B=r2",
-                "r2 Restarting [B]",
-            ),
-            (
-                "an earlier one is unready again: no next",
-                plain("r2"),
-                status("r2", "Restarting", "B"),
-                "A=r2! B=r2 C=r1",
-                "A=r2 B=r2 C=r1",
-                "r2 Restarting [A]",
-            ),
-            (
-                "the last is ready",
-                plain("r2"),
-                status("r2", "Restarting", "B"),
-                "A=r2 B=r2",
-                "A=r2 B=r2",
-                "r2 Completed []",
-            ),
-            (
-                "one service alone",
-                plain("r2"),
-                status("r2", "Restarting", "A"),
-                "A=r2",
-                "A=r2",
-                "r2 Completed []",
-            ),
-            (
-                "a new id in mid-restart starts over at once",
-                plain("r2"),
-                status("r1", "Restarting", "B"),
-                "A=r1 B=r1! C",
-                "A=r2 B=r1",
-                "r2 Restarting [A]",
-            ),
-            (
-                "a new id in mid-restart, parallel",
-                parallel("r2"),
-                status("r1", "Restarting", "B"),
-                "A=r1 B=r1!",
-                "A=r2 B=r2",
-                "r2 Restarting [A B]",
-            ),
-            (
-                "the status was lost in mid-restart",
-                plain("r2"),
-                none(),
-                "A=r2 B=r2! C=r1",
-                "A=r2 B=r2 C=r1",
-                "r2 Restarting [B]",
-            ),
-            (
-                "the status was lost after the end",
-                plain("r2"),
-                none(),
-                "A=r2 B=r2",
-                "A=r2 B=r2",
-                "r2 Completed []",
-            ),
-        ] {
-            // A service that is asked for and has no component stands in the wanted annotations alone.
-            let services = [live, want].into_iter().flat_map(str::split_whitespace);
-            let services = services.map(|word| &word[..1]);
-            let plan = plan(&graph(services, restart, before), &facts(live));
-            assert_eq!(
-                (annotations(&plan).as_str(), told(plan.status.as_ref()).as_str()),
-                (want, then),
-                "{what}"
-            );
+        for row in SITUATIONS.trim().lines() {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [what, restart, before, live, want, then] = cells[..] else { panic!("{row}") };
+            let want = want.trim_matches('-');
+            let services = [live, want].into_iter().flat_map(str::split_whitespace).map(|word| &word[..1]);
+            let plan = plan(&graph(services, restart_of(restart), status_of(before)), &facts(live));
+            assert_eq!((annotations(&plan).as_str(), told(&plan.status)), (want, then.to_owned()), "{what}");
         }
+    }
+
+    #[test]
+    fn an_empty_id_asks_for_nothing() {
+        let plan = plan(&graph(["A"], json!({"id": ""}), Value::Null), &facts("A=r1"));
+        assert_eq!((annotations(&plan).as_str(), told(&plan.status).as_str()), ("A=r1", "-"));
     }
 
     #[test]
@@ -425,9 +277,9 @@ mod tests {
                 "{restart}"
             );
             assert_eq!(world.restarts, BTreeMap::new(), "{restart}: nothing ran that could be restarted");
-            assert!(told(world.status.as_ref()).starts_with("r1 Restarting"), "{restart}");
+            assert!(told(&world.status).starts_with("r1 Restarting"), "{restart}");
             world.finish(&restart);
-            assert_eq!(told(world.status.as_ref()), "r1 Completed []", "{restart}");
+            assert_eq!(told(&world.status), "r1 Completed", "{restart}");
             assert_eq!(world.restarts, BTreeMap::new(), "{restart}");
         }
     }
@@ -438,21 +290,21 @@ mod tests {
             let mut world = World::new("A B C");
             for service in names(order) {
                 world.pass(&restart);
-                assert_eq!(told(world.status.as_ref()), format!("r1 Restarting [{service}]"));
+                assert_eq!(told(&world.status), format!("r1 Restarting {service}"));
                 assert!(!world.live[service].ready, "{service} restarts");
                 world.pass(&restart);
                 assert_eq!(
-                    told(world.status.as_ref()),
-                    format!("r1 Restarting [{service}]"),
+                    told(&world.status),
+                    format!("r1 Restarting {service}"),
                     "as long as it is not ready"
                 );
                 world.set(service, true);
             }
             world.pass(&restart);
-            assert_eq!(told(world.status.as_ref()), "r1 Completed []");
+            assert_eq!(told(&world.status), "r1 Completed");
             world.set("A", false);
             world.pass(&restart);
-            assert_eq!(told(world.status.as_ref()), "r1 Completed []", "what is over stays so");
+            assert_eq!(told(&world.status), "r1 Completed", "what is over stays so");
             assert!(world.restarts.values().all(|times| *times == 1), "{:?}", world.restarts);
         }
     }
@@ -464,11 +316,11 @@ mod tests {
         world.set("A", true);
         world.pass(&sequential("r1", "A B C"));
         world.pass(&sequential("r1", "C A B"));
-        assert_eq!(told(world.status.as_ref()), "r1 Restarting [B]", "B is still on its way");
+        assert_eq!(told(&world.status), "r1 Restarting B", "B is still on its way");
         assert_eq!(world.live["C"].restarted_at, None);
         world.set("B", true);
         world.pass(&sequential("r1", "C A B"));
-        assert_eq!(told(world.status.as_ref()), "r1 Restarting [C]");
+        assert_eq!(told(&world.status), "r1 Restarting C");
         world.finish(&sequential("r1", "C A B"));
         assert!(world.restarts.values().eq(&[1, 1, 1]), "{:?}", world.restarts);
     }
@@ -480,7 +332,7 @@ mod tests {
         world.pass(&Value::Null);
         world.set("A", true);
         world.pass(&Value::Null);
-        assert_eq!((told(world.status.as_ref()).as_str(), &world.live["B"].restarted_at), ("", &None));
+        assert_eq!((told(&world.status).as_str(), &world.live["B"].restarted_at), ("-", &None));
         assert_eq!(world.live["A"].restarted_at.as_deref(), Some("r1"), "it is not restarted by the removal");
         world.finish(&json!({"id": "r1"}));
         assert!(world.restarts.values().eq(&[1, 1, 1]), "{:?}", world.restarts);
@@ -571,7 +423,7 @@ mod tests {
                 world.set(order[at], ready);
             }
             world.finish(&restart);
-            prop_assert_eq!(told(world.status.as_ref()), "r1 Completed []");
+            prop_assert_eq!(told(&world.status), "r1 Completed");
             prop_assert_eq!(world.restarts.values().copied().collect::<Vec<_>>(), vec![1; 4]);
         }
 
@@ -582,7 +434,7 @@ mod tests {
             let (services, restart) = (["A", "B", "C"], parallel("r1"));
             let mut world = World::new("A B C");
             world.pass(&restart);
-            prop_assert_eq!(told(world.status.as_ref()), "r1 Restarting [A B C]");
+            prop_assert_eq!(told(&world.status), "r1 Restarting A B C");
             for (at, ready) in events {
                 world.set(services[at], ready);
                 let over = world.status.as_ref().and_then(|status| status.phase.clone()) == Some(RestartPhase::Completed);
@@ -594,7 +446,7 @@ mod tests {
                 }
             }
             world.finish(&restart);
-            prop_assert_eq!(told(world.status.as_ref()), "r1 Completed []");
+            prop_assert_eq!(told(&world.status), "r1 Completed");
             prop_assert_eq!(world.restarts.values().copied().collect::<Vec<_>>(), vec![1; 3]);
         }
     }

@@ -6,6 +6,7 @@ mod causes;
 mod checkpoints;
 mod claims;
 mod deletion;
+mod dry_run;
 mod graphs;
 mod inputs;
 mod lifecycle;
@@ -20,6 +21,9 @@ mod rotation;
 mod scaling;
 mod scope;
 mod secrets;
+/// How a graph is rendered as a whole, as the tests of rendering do it.
+#[path = "../../../render/tests/support/mod.rs"]
+mod support;
 mod takeover;
 mod writes;
 

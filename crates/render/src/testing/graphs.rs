@@ -1,7 +1,10 @@
 //! Random graphs, valid ones and broken ones, as JSON manifests that shrink to something readable.
 //! Every one decodes: an object that does not would never reach a judge.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use proptest::{collection::vec, prelude::*};
@@ -80,6 +83,19 @@ fn variables(mood: Mood) -> BoxedStrategy<Value> {
         &["A", "B", "_c", "DYN_NAMESPACE", "NATS_SERVER", "POD_NAME", "VLLM_CACHE_ROOT", "DYN_SYSTEM_PORT"];
     let plain = object(vec![("value", text(mood, &["1", "x y", "$(A)"]))]);
     list(with(plain, "name", text(mood, NAMES)), 5)
+}
+
+/// Variables of a container of the user, whose schema takes each name once.
+fn variables_of_container(mood: Mood) -> BoxedStrategy<Value> {
+    let is_tame = mood == Mood::Tame;
+    variables(mood)
+        .prop_map(move |mut all| {
+            let mut known = BTreeSet::new();
+            let all_of_them = all.as_array_mut().unwrap();
+            all_of_them.retain(|variable| known.insert(variable["name"].to_string()) || !is_tame);
+            all
+        })
+        .boxed()
 }
 
 /// Variables of a service or a graph, in a few cases with a configuration of services among them.
@@ -175,7 +191,7 @@ fn main_container(mood: Mood) -> BoxedStrategy<Value> {
         ("name", text(mood, &["main", "engine"])),
         ("command", list(text(mood, words), 4)),
         ("args", list(text(mood, words), 4)),
-        ("env", variables(mood)),
+        ("env", variables_of_container(mood)),
         ("ports", Just(port).boxed()),
         ("volumeMounts", mounts_of_user(mood)),
         ("resources", resources),
@@ -221,7 +237,7 @@ fn switches(mood: Mood, keys: &'static [&'static str]) -> BoxedStrategy<Value> {
 }
 
 fn pod(mood: Mood) -> BoxedStrategy<Value> {
-    let sidecar = variables(mood)
+    let sidecar = variables_of_container(mood)
         .prop_map(|env| json!([{"name": "sidecar", "image": "example.com/log:1", "env": env}]))
         .boxed();
     let all = ["models", "scratch", "shared-memory", "cache"];
@@ -247,11 +263,13 @@ fn pod(mood: Mood) -> BoxedStrategy<Value> {
 
 /// The configuration of an endpoint picker, as its own or as a reference.
 fn picker(mood: Mood) -> BoxedStrategy<Value> {
+    // The schema takes bytes alone.
+    let parameters = match mood {
+        Mood::Tame => text(mood, &["e30=", "eyJhIjogMX0="]),
+        Mood::Wild => object(vec![("threshold", number(mood)), ("mode", text(mood, &["fast"]))]),
+    };
     let plugin = with(
-        object(vec![
-            ("name", text(mood, &["scorer", "picker", ""])),
-            ("parameters", object(vec![("threshold", number(mood)), ("mode", text(mood, &["fast"]))])),
-        ]),
+        object(vec![("name", text(mood, &["scorer", "picker", ""])), ("parameters", parameters)]),
         "type",
         text(mood, &["kv-aware-scorer", "max-score-picker"]),
     );
@@ -282,7 +300,7 @@ fn picker(mood: Mood) -> BoxedStrategy<Value> {
 
 fn checkpoint(mood: Mood) -> BoxedStrategy<Value> {
     let identity = object(vec![
-        ("backendVersion", text(mood, &["0.9.0"])),
+        ("dynamoVersion", text(mood, &["0.9.0"])),
         ("tensorParallelSize", (1..9i32).prop_map(Value::from).boxed()),
         ("dtype", text(mood, &["fp8"])),
         ("maxModelLen", (1..9i32).prop_map(Value::from).boxed()),
@@ -456,7 +474,7 @@ pub fn graph(mood: Mood) -> BoxedStrategy<Value> {
     let restart = with(object(vec![("strategy", strategy)]), "id", text(mood, &["1", "again"]));
     let spec = object(vec![
         ("envs", envs(mood)),
-        ("backendFramework", text(mood, &["vllm", "sglang", ""])),
+        ("backendFramework", text(mood, &["vllm", "sglang"])),
         ("pvcs", list(claim, 2)),
         ("restart", restart),
     ]);
