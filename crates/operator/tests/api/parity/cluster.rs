@@ -7,7 +7,7 @@ use std::{
 };
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
-use dynamo_testkit::{Operator, Plane, eventually};
+use dynamo_testkit::{Operator, Plane};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Namespace, PersistentVolumeClaim, Secret},
@@ -182,51 +182,33 @@ impl<'a> Space<'a> {
         (is_reported.then_some(versions), objects)
     }
 
-    /// Stands in for the controllers of Deployments until every graph that has not failed is ready. Returns the number
-    /// of those graphs, and what is wrong with their statuses.
+    /// Stands in for the controllers of Deployments until every graph that has not failed is ready and says so. Returns
+    /// the number of those graphs, and what is wrong with their statuses at the end.
     pub async fn make_ready(&self) -> (usize, Vec<String>) {
+        const DEADLINE: Duration = Duration::from_secs(60);
         let client = &self.cluster.client;
-        let graphs = eventually(&format!("{}: every graph is ready", self.namespace), || async {
-            for deployment in
-                api::<Deployment>(client, &self.namespace).list(&ListParams::default()).await.unwrap()
-            {
-                self.report_ready(&deployment).await;
+        let start = Instant::now();
+        loop {
+            let deployments: Vec<Deployment> =
+                api(client, &self.namespace).list(&ListParams::default()).await.unwrap().items;
+            for deployment in &deployments {
+                self.report_ready(deployment).await;
             }
             let graphs: Vec<DynamoGraphDeployment> =
                 api(client, &self.namespace).list(&ListParams::default()).await.unwrap().items;
-            let state = |graph: &DynamoGraphDeployment| graph.status.clone().unwrap_or_default().state;
-            let is_done = |graph: &&DynamoGraphDeployment| {
-                !matches!(state(graph).as_deref(), Some("failed" | "successful"))
-            };
-            match graphs.iter().find(is_done) {
-                Some(graph) => Err(format!("{}: {:?}", graph.name_any(), graph.status)),
-                None => Ok(graphs),
+            let (mut ready, mut failures) = (0, Vec::new());
+            for graph in graphs {
+                let status = serde_json::to_value(graph.status.as_ref().unwrap()).unwrap();
+                if status["state"] != "failed" {
+                    ready += 1;
+                    failures.extend(unready(&graph.name_any(), &status, &deployments));
+                }
             }
-        })
-        .await;
-        let deployments: Vec<Deployment> =
-            api(client, &self.namespace).list(&ListParams::default()).await.unwrap().items;
-        let (mut ready, mut failures) = (0, Vec::new());
-        for graph in graphs {
-            let status = serde_json::to_value(graph.status.as_ref().unwrap()).unwrap();
-            if status["state"] == "failed" {
-                continue;
+            if failures.is_empty() || start.elapsed() > DEADLINE {
+                return (ready, failures);
             }
-            ready += 1;
-            let condition = &status["conditions"][0];
-            let got =
-                json!([condition["status"], condition["reason"], condition["message"], status["services"]]);
-            let want = json!([
-                "True",
-                "all_resources_are_ready",
-                "All resources are ready",
-                services(&graph.name_any(), &deployments)
-            ]);
-            if got != want {
-                failures.push(format!("{}: want {want} got {got}", graph.name_any()));
-            }
+            tokio::time::sleep(POLL).await;
         }
-        (ready, failures)
     }
 
     async fn report_ready(&self, deployment: &Deployment) {
@@ -249,6 +231,26 @@ impl<'a> Space<'a> {
         let name = deployment.name_any();
         api.patch_status(&name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
     }
+}
+
+/// How the status of a graph differs from that of a ready one.
+fn unready(graph: &str, status: &Value, deployments: &[Deployment]) -> Option<String> {
+    let condition = &status["conditions"][0];
+    let got = json!([
+        status["state"],
+        condition["status"],
+        condition["reason"],
+        condition["message"],
+        status["services"]
+    ]);
+    let want = json!([
+        "successful",
+        "True",
+        "all_resources_are_ready",
+        "All resources are ready",
+        services(graph, deployments)
+    ]);
+    (got != want).then(|| format!("{graph}: want {want} got {got}"))
 }
 
 /// What the status of a graph says of its services, by what their Deployments say.
