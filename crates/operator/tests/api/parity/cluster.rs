@@ -7,7 +7,7 @@ use std::{
 };
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
-use dynamo_testkit::{Operator, Plane, eventually};
+use dynamo_testkit::{Operator, Plane, eventually, nodes};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Namespace, PersistentVolumeClaim, Secret},
@@ -227,27 +227,6 @@ impl<'a> Space<'a> {
             }
         }
         (ready, failures)
-    }
-
-    async fn report_ready(&self, deployment: &Deployment) {
-        let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
-        let status = deployment.status.clone().unwrap_or_default();
-        if status.observed_generation == deployment.metadata.generation
-            && status.available_replicas == replicas
-        {
-            return;
-        }
-        let change = json!({"status": {
-            "observedGeneration": deployment.metadata.generation,
-            "replicas": replicas,
-            "updatedReplicas": replicas,
-            "readyReplicas": replicas,
-            "availableReplicas": replicas,
-            "conditions": [{"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}],
-        }});
-        let api = api::<Deployment>(&self.cluster.client, &self.namespace);
-        let name = deployment.name_any();
-        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
     }
 }
 
