@@ -180,7 +180,6 @@ impl FactsFile {
             component_account: self.component_account,
             model_sharers: self.model_sharers.into_iter().map(support::sharer).collect(),
             checkpoint: checkpoints.values().next().cloned(),
-            ..Facts::default()
         };
         let graph_facts = GraphFacts {
             components: components.collect(),

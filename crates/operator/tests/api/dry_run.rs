@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use dynamo_render::testing::graphs::{Mood, facts, graph, installation};
+use dynamo_render::testing::{
+    cluster::{facts, installation},
+    graphs::{Mood, graph},
+};
 use dynamo_testkit::{Plane, shared};
 use futures::StreamExt;
 use kube::{
