@@ -84,7 +84,11 @@ fn answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let (what, cause) = match error.downcast_ref::<Watch>() {
         Some(Watch::InitialListFailed(cause)) => ("cannot list: ", cause),
         Some(Watch::WatchStartFailed(cause) | Watch::WatchFailed(cause)) => ("cannot watch: ", cause),
-        _ => ("", error.downcast_ref::<kube::Error>()?),
+        // A boxed source shows itself as a box.
+        _ => match error.downcast_ref::<Box<kube::Error>>() {
+            Some(boxed) => ("", &**boxed),
+            None => ("", error.downcast_ref::<kube::Error>()?),
+        },
     };
     match cause {
         kube::Error::Api(status) if !status.message.is_empty() => Some(format!("{what}{}", status.message)),
@@ -198,6 +202,11 @@ mod tests {
             kube::core::Status { message: "it is full".into(), code: 507, ..kube::core::Status::default() };
         let error = kube::Error::Api(Box::new(status));
         assert_eq!(chain(&error), "it is full");
+        let boxed: Box<kube::Error> = Box::new(kube::Error::Api(Box::new(kube::core::Status {
+            message: "it is full".into(),
+            ..kube::core::Status::default()
+        })));
+        assert_eq!(chain(&boxed), "it is full");
         let error = kube::runtime::watcher::Error::WatchStartFailed(error);
         assert_eq!(chain(&error), "cannot watch: it is full");
     }

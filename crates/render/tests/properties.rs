@@ -15,7 +15,10 @@ use dynamo_api::v1alpha1::DynamoGraphDeployment;
 use dynamo_render::{
     OperatorConfig, Policy,
     config::CheckpointStorage,
-    testing::graphs::{Mood, change, checkpoints_in, facts, graph, installation},
+    testing::{
+        cluster::{checkpoints_in, facts, installation},
+        graphs::{Mood, change, graph},
+    },
     validate::{self, Judged, Requester, Rule, Verdict},
 };
 use k8s_openapi::{api::core::v1::Container, apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};

@@ -8,6 +8,7 @@
 )]
 
 mod cases;
+pub mod cluster;
 pub mod graphs;
 
 pub use cases::{Case, CasePolicy, RuleCases, cases};

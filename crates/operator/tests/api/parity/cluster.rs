@@ -7,14 +7,14 @@ use std::{
 };
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
-use dynamo_testkit::{Operator, Plane};
+use dynamo_testkit::{Operator, Plane, nodes};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Namespace, PersistentVolumeClaim, Secret},
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -192,7 +192,7 @@ impl<'a> Space<'a> {
             let deployments: Vec<Deployment> =
                 api(client, &self.namespace).list(&ListParams::default()).await.unwrap().items;
             for deployment in &deployments {
-                self.report_ready(deployment).await;
+                nodes::roll_out(client, deployment).await;
             }
             let graphs: Vec<DynamoGraphDeployment> =
                 api(client, &self.namespace).list(&ListParams::default()).await.unwrap().items;
@@ -209,27 +209,6 @@ impl<'a> Space<'a> {
             }
             tokio::time::sleep(POLL).await;
         }
-    }
-
-    async fn report_ready(&self, deployment: &Deployment) {
-        let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
-        let status = deployment.status.clone().unwrap_or_default();
-        if status.observed_generation == deployment.metadata.generation
-            && status.available_replicas == replicas
-        {
-            return;
-        }
-        let change = json!({"status": {
-            "observedGeneration": deployment.metadata.generation,
-            "replicas": replicas,
-            "updatedReplicas": replicas,
-            "readyReplicas": replicas,
-            "availableReplicas": replicas,
-            "conditions": [{"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}],
-        }});
-        let api = api::<Deployment>(&self.cluster.client, &self.namespace);
-        let name = deployment.name_any();
-        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
     }
 }
 
