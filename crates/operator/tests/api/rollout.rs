@@ -37,9 +37,10 @@ fn watch(client: Client, ns: String) -> (Arc<AtomicBool>, Arc<Mutex<usize>>, tok
     let task = tokio::spawn(async move {
         while !stopped.load(Ordering::Relaxed) {
             let now = ready(&client, &ns).await;
-            let mut least = noted.lock().unwrap();
-            *least = now.min(*least);
-            drop(least);
+            {
+                let mut least = noted.lock().unwrap();
+                *least = now.min(*least);
+            }
             nodes::run_pods(&client, &ns).await;
         }
     });
