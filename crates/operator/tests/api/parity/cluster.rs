@@ -14,7 +14,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -190,7 +190,7 @@ impl<'a> Space<'a> {
             for deployment in
                 api::<Deployment>(client, &self.namespace).list(&ListParams::default()).await.unwrap()
             {
-                self.report_ready(&deployment).await;
+                nodes::roll_out(&self.cluster.client, &deployment).await;
             }
             let graphs: Vec<DynamoGraphDeployment> =
                 api(client, &self.namespace).list(&ListParams::default()).await.unwrap().items;
