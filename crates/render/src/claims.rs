@@ -47,7 +47,6 @@ fn build_claim(namespace: &str, pvc: &Pvc) -> PersistentVolumeClaim {
                 requests: Some([("storage".to_owned(), size)].into()),
                 ..VolumeResourceRequirements::default()
             }),
-            // Also when it is empty, which asks for no class at all.
             storage_class_name: pvc.storage_class.clone(),
             ..PersistentVolumeClaimSpec::default()
         }),

@@ -7,7 +7,8 @@ use dynamo_api::{
     labels::{self, annotations},
     v1alpha1::{
         DynamoCheckpoint, DynamoComponentDeployment, DynamoComponentDeploymentSpec, DynamoGraphDeployment,
-        DynamoGraphDeploymentScalingAdapter, IngressSpec, IngressTls, RestartStatus, SharedSpec,
+        DynamoGraphDeploymentScalingAdapter, IngressSpec, IngressTls, RestartStatus, ServiceCheckpointStatus,
+        SharedSpec,
     },
 };
 use k8s_openapi::{
@@ -48,6 +49,8 @@ pub struct GraphObjects {
     pub components: Vec<DynamoComponentDeployment>,
     /// What the status says of a restart.
     pub restart: Option<RestartStatus>,
+    /// What the status says of the checkpoint of each service that uses one, by service.
+    pub checkpoint_uses: BTreeMap<String, ServiceCheckpointStatus>,
 }
 
 /// The account of the pods and what it may do.
@@ -84,6 +87,7 @@ pub fn build_objects(
         picker: picker::build_picker(graph),
         components,
         restart: restart.status,
+        checkpoint_uses: checkpoint::describe_uses(graph, facts),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Writes what a graph owns, accounts before the components whose pods use them, and takes away what it no longer
 //! wants. Nothing is decided here.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment, RestartStatus};
+use dynamo_api::v1alpha1::{
+    DynamoComponentDeployment, DynamoGraphDeployment, RestartStatus, ServiceCheckpointStatus,
+};
 use dynamo_kubekit::apply::ApplyError;
 use dynamo_render::{
     graph::{DiscoveryObjects, GraphObjects},
@@ -24,6 +26,8 @@ pub(super) struct Applied {
     /// The children as the API server has them.
     pub(super) components: Vec<Arc<DynamoComponentDeployment>>,
     pub(super) restart: Option<RestartStatus>,
+    /// By service.
+    pub(super) checkpoints: BTreeMap<String, ServiceCheckpointStatus>,
 }
 
 pub(super) async fn apply(
@@ -34,7 +38,16 @@ pub(super) async fn apply(
 ) -> Result<Applied, Error> {
     let owner = owner_of(dgd);
     // Every field is taken here, so that a new one does not compile until it is applied.
-    let GraphObjects { claims, checkpoints, adapters, discovery, picker, components, restart } = objects;
+    let GraphObjects {
+        claims,
+        checkpoints,
+        adapters,
+        discovery,
+        picker,
+        components,
+        restart,
+        checkpoint_uses,
+    } = objects;
     let namespace = dgd.metadata.namespace.as_deref().unwrap_or_default();
     for grant in ctx.caches.grants.needed_by(dgd) {
         let purpose = grant.purpose.name;
@@ -52,7 +65,8 @@ pub(super) async fn apply(
         return Err(Error::NoOrchestrator);
     }
     let components = ctx.apply_all(&ctx.caches.components, components, &owner).await;
-    Ok(Applied { components: components.map_err(Error::Components)?, restart })
+    let components = components.map_err(Error::Components)?;
+    Ok(Applied { components, restart, checkpoints: checkpoint_uses })
 }
 
 /// The picker's configuration before its pool: a pool without one would have nobody to ask.

@@ -85,8 +85,9 @@ fn compute(
             (state::FAILED, FALSE, reason::VALIDATION_FAILED, format!("Validation failed: {errors}"))
         }
         Outcome::Failed(chain) => (state::FAILED, FALSE, reason::RECONCILE_FAILED, chain.to_owned()),
-        Outcome::Applied(Applied { components, restart }) => {
+        Outcome::Applied(Applied { components, restart, checkpoints }) => {
             after.restart.clone_from(restart);
+            after.checkpoints.clone_from(checkpoints);
             after.services = components.iter().filter_map(|dcd| service_entry(dcd)).collect();
             let waiting: Vec<String> = components.iter().filter_map(|dcd| not_ready(dcd)).collect();
             if waiting.is_empty() {
@@ -186,7 +187,7 @@ mod tests {
     }
 
     fn pass(components: &[Arc<DynamoComponentDeployment>]) -> Applied {
-        Applied { components: components.to_vec(), restart: None }
+        Applied { components: components.to_vec(), restart: None, checkpoints: <_>::default() }
     }
 
     fn applied(components: &[Arc<DynamoComponentDeployment>]) -> DynamoGraphDeploymentStatus {

@@ -240,7 +240,8 @@ fn pull_error(message: &str) -> String {
 fn is_final(error: &str) -> bool {
     // A file system says this about its own files.
     let error = error.to_lowercase().replace("permission denied", "");
-    ["not found", "manifest unknown", "name unknown", "denied", "unauthorized"]
+    // The last is what a name server says of a registry that does not exist; one that fails says something else.
+    ["not found", "manifest unknown", "name unknown", "denied", "unauthorized", "no such host"]
         .iter()
         .any(|word| error.contains(word))
 }

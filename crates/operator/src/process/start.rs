@@ -92,6 +92,7 @@ pub(super) async fn start(
         roles: flags.roles.clone(),
         key: flags.mpi_ssh_secret.clone(),
         checkpoints: flags.render.checkpoint.is_some(),
+        has_gateway: flags.render.ingress.virtual_service_gateway.is_some(),
         concurrency: flags.reconcile_concurrency,
     };
     let mut wiring = wiring::connect(&client, &settings, &apis, &metrics.reconcile);

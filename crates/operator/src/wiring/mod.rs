@@ -44,7 +44,7 @@ use dynamo_api::{
     },
 };
 use dynamo_kubekit::metrics::ReconcileMetrics;
-use futures::{FutureExt, future::BoxFuture};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     batch::v1::Job,
@@ -55,7 +55,7 @@ use k8s_openapi::api::{
 use kube::{Client, runtime::watcher};
 use tokio::sync::watch;
 
-use rules::{always, feed, served, wake_parent};
+use rules::{Feeds, always, served, wake_parent};
 use seat::Seat;
 pub(crate) use trigger::Trigger;
 
@@ -100,6 +100,8 @@ pub struct Settings {
     pub key: NamespacedName,
     /// Whether Jobs of checkpoints are watched.
     pub checkpoints: bool,
+    /// Whether VirtualServices are made, where their API is there.
+    pub has_gateway: bool,
     /// Reconciles of one controller that run at once.
     pub concurrency: u16,
 }
@@ -113,123 +115,90 @@ pub fn connect(
     metrics: &ReconcileMetrics,
 ) -> Wiring {
     let namespace = settings.namespace.as_deref();
+    let mut feeds = Feeds { client, namespace, tasks: Vec::new() };
     let everything = watcher::Config::default();
-    let of_graphs = everything.clone().labels(labels::GRAPH_NAME);
-    let of_operator = everything.clone().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
+    let with = |label: &str| everything.clone().labels(label);
+    let (of_graphs, of_checkpoints) = (with(labels::GRAPH_NAME), with(labels::CHECKPOINT_NAME));
+    let of_operator = with(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
+    let of_models = with(&format!("{}={}", labels::PRODUCT_MANAGED_BY, labels::OPERATOR));
 
-    let mut graph_feed = feed::<DynamoGraphDeployment>(client, namespace, &everything);
+    let mut graph_feed = feeds.feed::<DynamoGraphDeployment>(&everything);
     let graphs = Seat::new(graph::CONTROLLER, &mut graph_feed, metrics);
-    let mut component_feed = feed::<DynamoComponentDeployment>(client, namespace, &everything);
+    let mut component_feed = feeds.feed::<DynamoComponentDeployment>(&everything);
     let components = Seat::new(component::CONTROLLER, &mut component_feed, metrics);
     wake_parent(&mut component_feed, &graphs.trigger);
-    let mut deployment_feed = feed::<Deployment>(client, namespace, &of_graphs);
-    wake_parent(&mut deployment_feed, &components.trigger);
-    let (pods, pod_feeds) = Pods::watch(client, namespace, &component_feed.cache(), &components.trigger);
-    let mut service_feed = feed::<Service>(client, namespace, &of_graphs);
-    wake_parent(&mut service_feed, &components.trigger);
-    let mut account_feed = feed::<ServiceAccount>(client, namespace, &of_operator);
-    wake_parent(&mut account_feed, &graphs.trigger);
-    let mut role_feed = feed::<Role>(client, namespace, &of_operator);
-    wake_parent(&mut role_feed, &graphs.trigger);
-    let mut binding_feed = feed::<RoleBinding>(client, namespace, &of_operator);
-    wake_parent(&mut binding_feed, &graphs.trigger);
-    let registry_feed =
-        registry::watch(client, namespace, component_feed.cache(), components.trigger.clone());
-    let pod_account_feed =
-        accounts::fallback::watch(client, namespace, component_feed.cache(), components.trigger.clone());
-    let (grants, grant_feeds) = if namespace.is_none() {
-        accounts::wake_at_bindings(&mut binding_feed, graph_feed.cache(), graphs.trigger.clone());
-        Grants::watch(client, &settings.roles, &binding_feed.cache(), &graph_feed.cache(), &graphs.trigger)
-    } else {
-        <_>::default()
-    };
-    let mut adapter_feed = feed::<DynamoGraphDeploymentScalingAdapter>(client, namespace, &everything);
+    let mut adapter_feed = feeds.feed::<DynamoGraphDeploymentScalingAdapter>(&everything);
     let adapters = Seat::new(adapter::CONTROLLER, &mut adapter_feed, metrics);
     wake_parent(&mut adapter_feed, &graphs.trigger);
-    adapter::wake_at_graphs(&mut graph_feed, adapter_feed.cache(), adapters.trigger.clone());
-    let mut claim_feed = feed::<ClaimName>(client, namespace, &everything);
-    graph::claims::wake_graphs(&mut claim_feed, graph_feed.cache(), graphs.trigger.clone());
-    let mut picker_config_feed = feed::<ConfigMap>(client, namespace, &of_graphs);
-    wake_parent(&mut picker_config_feed, &graphs.trigger);
-    let mut pool_feed = feed::<InferencePool>(client, namespace, &of_graphs);
-    wake_parent(&mut pool_feed, &graphs.trigger);
-    let mut ingress_feed = feed::<Ingress>(client, namespace, &of_graphs);
-    wake_parent(&mut ingress_feed, &components.trigger);
-    let mut virtual_service_feed = feed::<VirtualService>(client, namespace, &of_graphs);
-    wake_parent(&mut virtual_service_feed, &components.trigger);
-    let of_models =
-        everything.clone().labels(&format!("{}={}", labels::PRODUCT_MANAGED_BY, labels::OPERATOR));
-    let mut model_service_feed = feed::<Service>(client, namespace, &of_models);
-    component::models::wake_sharers(&mut component_feed, &mut model_service_feed, &components.trigger);
-    let mut checkpoint_feed = feed::<DynamoCheckpoint>(client, namespace, &everything);
+    adapter::wake_at_graphs(&mut graph_feed, adapters.cache.clone(), adapters.trigger.clone());
+    let mut checkpoint_feed = feeds.feed::<DynamoCheckpoint>(&everything);
     let checkpoints = Seat::new(checkpoint::CONTROLLER, &mut checkpoint_feed, metrics);
     checkpoint::wake_users(
         &mut checkpoint_feed,
-        (component_feed.cache(), components.trigger.clone()),
-        (graph_feed.cache(), graphs.trigger.clone()),
+        (components.cache.clone(), components.trigger.clone()),
+        (graphs.cache.clone(), graphs.trigger.clone()),
     );
-    let of_checkpoints = everything.clone().labels(labels::CHECKPOINT_NAME);
-    let mut job_feed = feed::<Job>(client, namespace, &of_checkpoints);
-    wake_parent(&mut job_feed, &checkpoints.trigger);
-    let request_feed = feed::<DynamoGraphDeploymentRequest>(client, namespace, &everything);
-    let model_feed = feed::<DynamoModel>(client, namespace, &everything);
-    let (keys, key_feeds) =
-        Keys::watch(client, namespace, &settings.key, &graph_feed.cache(), &graphs.trigger);
+    let mut model_service_feed = feeds.feed::<Service>(&of_models);
+    component::models::wake_sharers(&mut component_feed, &mut model_service_feed, &components.trigger);
+    let mut claim_feed = feeds.feed::<ClaimName>(&everything);
+    graph::claims::wake_graphs(&mut claim_feed, graphs.cache.clone(), graphs.trigger.clone());
+    let mut binding_feed = feeds.feed::<RoleBinding>(&of_operator);
+    wake_parent(&mut binding_feed, &graphs.trigger);
+    let (grants, grant_feeds) = if namespace.is_none() {
+        accounts::wake_at_bindings(&mut binding_feed, graphs.cache.clone(), graphs.trigger.clone());
+        Grants::watch(client, &settings.roles, &binding_feed.cache(), &graphs.cache, &graphs.trigger)
+    } else {
+        <_>::default()
+    };
+    let registries = registry::watch(client, namespace, components.cache.clone(), components.trigger.clone());
+    let pod_accounts =
+        accounts::fallback::watch(client, namespace, components.cache.clone(), components.trigger.clone());
+    let (pods, pod_feeds) = Pods::watch(client, namespace, &components.cache, &components.trigger);
+    let (keys, key_feeds) = Keys::watch(client, namespace, &settings.key, &graphs.cache, &graphs.trigger);
+    let (routes, has_gateway) = (served(apis, |apis| apis.istio), settings.has_gateway);
+    let routes = routes.map(move |is_served| is_served && has_gateway);
 
+    let caches = Caches {
+        graphs: feeds.run(graph_feed),
+        components: feeds.run(component_feed),
+        deployments: feeds.children::<_, Deployment>(&of_graphs, &components.trigger),
+        pods,
+        services: feeds.children::<_, Service>(&of_graphs, &components.trigger),
+        accounts: feeds.children::<_, ServiceAccount>(&of_operator, &graphs.trigger),
+        roles: feeds.children::<_, Role>(&of_operator, &graphs.trigger),
+        bindings: feeds.run(binding_feed),
+        registries: feeds.run(registries),
+        pod_accounts: feeds.run(pod_accounts),
+        grants,
+        keys,
+        adapters: feeds.run(adapter_feed),
+        claims: feeds.run(claim_feed),
+        picker_configs: feeds.children::<_, ConfigMap>(&of_graphs, &graphs.trigger),
+        pools: feeds.children_while::<_, InferencePool>(
+            &of_graphs,
+            &graphs.trigger,
+            served(apis, |apis| apis.inference_pools),
+        ),
+        model_services: feeds.run(model_service_feed),
+        ingresses: feeds.children::<_, Ingress>(&of_graphs, &components.trigger),
+        virtual_services: feeds.children_while::<_, VirtualService>(&of_graphs, &components.trigger, routes),
+        checkpoints: feeds.run(checkpoint_feed),
+        jobs: feeds.children_while::<_, Job>(
+            &of_checkpoints,
+            &checkpoints.trigger,
+            always(settings.checkpoints),
+        ),
+        requests: feeds.counted::<DynamoGraphDeploymentRequest>(),
+        models: feeds.counted::<DynamoModel>(),
+    };
+    let mut tasks = feeds.tasks;
+    tasks.extend(grant_feeds.into_iter().map(|feed| feed.run().boxed()));
+    tasks.extend(key_feeds.into_iter().map(|feed| feed.run().boxed()));
+    tasks.extend(pod_feeds);
     Wiring {
-        caches: Caches {
-            graphs: graph_feed.cache(),
-            components: component_feed.cache(),
-            deployments: deployment_feed.cache(),
-            pods,
-            services: service_feed.cache(),
-            accounts: account_feed.cache(),
-            roles: role_feed.cache(),
-            bindings: binding_feed.cache(),
-            registries: registry_feed.cache(),
-            pod_accounts: pod_account_feed.cache(),
-            grants,
-            keys,
-            adapters: adapter_feed.cache(),
-            claims: claim_feed.cache(),
-            picker_configs: picker_config_feed.cache(),
-            pools: pool_feed.cache(),
-            model_services: model_service_feed.cache(),
-            ingresses: ingress_feed.cache(),
-            virtual_services: virtual_service_feed.cache(),
-            checkpoints: checkpoint_feed.cache(),
-            jobs: job_feed.cache(),
-            requests: request_feed.cache(),
-            models: model_feed.cache(),
-        },
+        caches,
+        feeds: tasks,
         concurrency: settings.concurrency,
-        feeds: [
-            graph_feed.run().boxed(),
-            component_feed.run().boxed(),
-            deployment_feed.run().boxed(),
-            service_feed.run().boxed(),
-            account_feed.run().boxed(),
-            role_feed.run().boxed(),
-            binding_feed.run().boxed(),
-            registry_feed.run().boxed(),
-            pod_account_feed.run().boxed(),
-            adapter_feed.run().boxed(),
-            claim_feed.run().boxed(),
-            picker_config_feed.run().boxed(),
-            pool_feed.run_while(served(apis, |apis| apis.inference_pools)).boxed(),
-            model_service_feed.run().boxed(),
-            ingress_feed.run().boxed(),
-            virtual_service_feed.run_while(served(apis, |apis| apis.istio)).boxed(),
-            checkpoint_feed.run().boxed(),
-            job_feed.run_while(always(settings.checkpoints)).boxed(),
-            request_feed.run().boxed(),
-            model_feed.run().boxed(),
-        ]
-        .into_iter()
-        .chain(grant_feeds.into_iter().map(|feed| feed.run().boxed()))
-        .chain(pod_feeds)
-        .chain(key_feeds.into_iter().map(|feed| feed.run().boxed()))
-        .collect(),
         graphs,
         components,
         adapters,

@@ -3,17 +3,65 @@
 
 use dynamo_kubekit::{
     Object,
-    cache::{Change, Feed, parent_reference},
+    cache::{Cache, Change, Feed, parent_reference},
 };
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
 use kube::{Client, runtime::watcher};
 use tokio::sync::watch;
 
 use super::trigger::Trigger;
 use crate::optional_apis::OptionalApis;
 
-pub(super) fn feed<K: Object>(client: &Client, namespace: Option<&str>, config: &watcher::Config) -> Feed<K> {
-    Feed::new(client.clone(), namespace, config.clone())
+/// Feeds as they are set up: where they watch, and the tasks that come of them.
+pub(super) struct Feeds<'a> {
+    pub(super) client: &'a Client,
+    /// The only namespace that is watched.
+    pub(super) namespace: Option<&'a str>,
+    pub(super) tasks: Vec<BoxFuture<'static, ()>>,
+}
+
+impl Feeds<'_> {
+    pub(super) fn feed<K: Object>(&self, config: &watcher::Config) -> Feed<K> {
+        Feed::new(self.client.clone(), self.namespace, config.clone())
+    }
+
+    /// Runs a feed whose listeners are complete.
+    pub(super) fn run<K: Object>(&mut self, feed: Feed<K>) -> Cache<K> {
+        let cache = feed.cache();
+        self.tasks.push(feed.run().boxed());
+        cache
+    }
+
+    /// Watches a kind that wakes nobody.
+    pub(super) fn counted<K: Object>(&mut self) -> Cache<K> {
+        let feed = self.feed(&watcher::Config::default());
+        self.run(feed)
+    }
+
+    /// Watches a kind that wakes its parent and nobody else.
+    pub(super) fn children<P: Object, K: Object>(
+        &mut self,
+        config: &watcher::Config,
+        parents: &Trigger<P>,
+    ) -> Cache<K> {
+        let mut feed = self.feed(config);
+        wake_parent(&mut feed, parents);
+        self.run(feed)
+    }
+
+    /// The same for a kind that is watched only while `served` says so.
+    pub(super) fn children_while<P: Object, K: Object>(
+        &mut self,
+        config: &watcher::Config,
+        parents: &Trigger<P>,
+        served: impl Stream<Item = bool> + Send + 'static,
+    ) -> Cache<K> {
+        let mut feed = self.feed(config);
+        wake_parent(&mut feed, parents);
+        let cache = feed.cache();
+        self.tasks.push(feed.run_while(served).boxed());
+        cache
+    }
 }
 
 /// Whether an optional API is there, now and whenever that changes.

@@ -28,7 +28,7 @@ fn claim(size: &str) -> PersistentVolumeClaim {
 }
 
 fn created(size: &str) -> Value {
-    json!([{"name": "models", "create": true, "size": size, "storageClass": "", "volumeAccessMode": "ReadWriteMany"}])
+    json!([{"name": "models", "create": true, "size": size, "storageClass": "fast", "volumeAccessMode": "ReadWriteMany"}])
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn a_claim_is_made_once_and_goes_with_its_graph() {
     let owner = &made.metadata.owner_references.as_ref().unwrap()[0];
     assert_eq!((owner.kind.as_str(), owner.controller), ("DynamoGraphDeployment", Some(true)));
     let spec = made.spec.unwrap();
-    assert_eq!(spec.storage_class_name.as_deref(), Some(""), "no class is a choice, too");
+    assert_eq!(spec.storage_class_name.as_deref(), Some("fast"));
     assert_eq!(spec.access_modes.unwrap(), ["ReadWriteMany"]);
     // A claim cannot be changed in place: an edit is no reason to touch it.
     patch::<DynamoGraphDeployment>(&client, &ns, "g", json!({"spec": {"pvcs": created("2Gi")}})).await;

@@ -25,6 +25,7 @@ mod secrets;
 #[path = "../../../render/tests/support/mod.rs"]
 mod support;
 mod takeover;
+mod watches;
 mod writes;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

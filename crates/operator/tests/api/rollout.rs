@@ -1,8 +1,8 @@
 //! Roll-outs under edits and reverts: never fewer ready pods than the budget allows, and `Ready` only for what runs.
 
 use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
@@ -31,16 +31,12 @@ async fn ready(client: &Client, ns: &str) -> usize {
 }
 
 /// Pods come up one look after another, while the number of ready ones is noted again and again.
-fn watch(client: Client, ns: String) -> (Arc<AtomicBool>, Arc<Mutex<usize>>, tokio::task::JoinHandle<()>) {
-    let (stop, least) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(usize::MAX)));
+fn watch(client: Client, ns: String) -> (Arc<AtomicBool>, Arc<AtomicUsize>, tokio::task::JoinHandle<()>) {
+    let (stop, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(usize::MAX)));
     let (stopped, noted) = (Arc::clone(&stop), Arc::clone(&least));
     let task = tokio::spawn(async move {
         while !stopped.load(Ordering::Relaxed) {
-            let now = ready(&client, &ns).await;
-            {
-                let mut least = noted.lock().unwrap();
-                *least = now.min(*least);
-            }
+            noted.fetch_min(ready(&client, &ns).await, Ordering::Relaxed);
             nodes::run_pods(&client, &ns).await;
         }
     });
@@ -76,7 +72,7 @@ async fn edits_and_reverts_in_the_middle_of_a_roll_out_keep_the_unavailable_budg
     .await;
     stop.store(true, Ordering::Relaxed);
     task.await.unwrap();
-    let least = *least.lock().unwrap();
+    let least = least.load(Ordering::Relaxed);
     assert!(least >= budget, "only {least} of {REPLICAS} workers were ready at one time");
     let deployment: Deployment = api(&client, &ns).get("g-worker").await.unwrap();
     let container = deployment.spec.unwrap().template.spec.unwrap().containers.remove(0);

@@ -7,7 +7,9 @@ mod missing;
 mod mounts;
 mod pod;
 
-use dynamo_api::v1alpha1::{ServiceCheckpointConfig, SharedSpec};
+use std::collections::BTreeMap;
+
+use dynamo_api::v1alpha1::{ServiceCheckpointConfig, ServiceCheckpointStatus, SharedSpec};
 pub use identity::identity_hash;
 pub use job::{build_job, job_name, location};
 pub(crate) use missing::build_missing;
@@ -16,7 +18,8 @@ pub(crate) use pod::prepare_pod;
 
 use crate::{
     config::{CheckpointConfig, OperatorConfig},
-    facts::FoundCheckpoint,
+    facts::{FoundCheckpoint, GraphFacts},
+    validate::ValidatedGraph,
 };
 
 /// Why the pods of a component cannot use a checkpoint.
@@ -63,6 +66,35 @@ pub fn wanted(config: &ServiceCheckpointConfig) -> Option<Wanted<'_>> {
         return Some(Wanted::Named(name));
     }
     config.identity.as_ref().map(|identity| Wanted::Identified(identity_hash(identity)))
+}
+
+/// The checkpoint of each service that uses one, as the status of the graph tells it (`workload.md` section 6.8). One
+/// that does not exist yet is told by the name and hash that it will have.
+pub(crate) fn describe_uses(
+    graph: &ValidatedGraph<'_>,
+    facts: &GraphFacts,
+) -> BTreeMap<String, ServiceCheckpointStatus> {
+    let used = graph.services.iter().filter_map(|(service, spec)| {
+        let wanted = wanted(spec.checkpoint.as_ref()?)?;
+        let status = match (facts.checkpoints.get(service), wanted) {
+            (Some(found), _) => ServiceCheckpointStatus {
+                checkpoint_name: Some(found.name.clone()),
+                identity_hash: Some(found.hash.clone()),
+                ready: found.ready,
+            },
+            (None, Wanted::Named(name)) => ServiceCheckpointStatus {
+                checkpoint_name: Some(name.to_owned()),
+                ..ServiceCheckpointStatus::default()
+            },
+            (None, Wanted::Identified(hash)) => ServiceCheckpointStatus {
+                checkpoint_name: Some(hash.clone()),
+                identity_hash: Some(hash),
+                ready: false,
+            },
+        };
+        Some((service.clone(), status))
+    });
+    used.collect()
 }
 
 /// Whether the pods of a service are made for checkpoints.

@@ -87,8 +87,16 @@ impl Rendered {
             serde_json::to_value(object).expect("a rendered object serialises")
         }
         // Taken apart so that a new kind of object cannot be left out.
-        let GraphObjects { claims, checkpoints, adapters, discovery, picker, components, restart: _ } =
-            &self.graph;
+        let GraphObjects {
+            claims,
+            checkpoints,
+            adapters,
+            discovery,
+            picker,
+            components,
+            restart: _,
+            checkpoint_uses: _,
+        } = &self.graph;
         let mut all = Vec::new();
         all.extend(claims.iter().filter_map(|claim| match claim {
             Claim::Made(claim) => Some(json(claim)),
