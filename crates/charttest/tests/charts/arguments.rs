@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use crate::helm::{FULLNAME, Helm, Objects};
 use crate::or_skip;
 
-/// Arguments up to and with the last one of the contract.
+/// The arguments of the contract: ours come after them.
 fn contract(objects: &Objects) -> Vec<String> {
     let args = objects.args();
-    let end = args.iter().position(|arg| arg == "--enable-webhooks=true").expect("webhooks are on");
-    args[..=end].to_vec()
+    let end = args.iter().position(|arg| arg.starts_with("--webhook-")).expect("webhooks are on");
+    args[..end].to_vec()
 }
 
 #[test]
@@ -69,9 +69,10 @@ fn every_option_at_once_keeps_the_order_of_the_contract() {
         "dynamo": {
             "istio": {"enabled": true, "gateway": "istio-system/gw"},
             "ingress": {"enabled": true, "className": "nginx", "tlsSecretName": "tls"},
-            "ingressHostSuffix": "apps.example", "groveTerminationDelay": "20m",
+            "ingressHostSuffix": "apps.example", "groveTerminationDelay": "20m", "virtualServiceSupportsHTTPS": true,
             "metrics": {"prometheusEndpoint": "http://prom:9090"},
         },
+        "checkpoint": {"enabled": true, "storage": {"type": "oci", "oci": {"uri": "oci://r/c", "credentialsSecretRef": "c"}}},
     });
     let names: Vec<String> = contract(&helm.operator(&values))
         .iter()
@@ -89,6 +90,7 @@ fn every_option_at_once_keeps_the_order_of_the_contract() {
         "ingress-controller-class-name",
         "ingress-controller-tls-secret-name",
         "ingress-host-suffix",
+        "virtual-service-supports-https",
         "grove-termination-delay",
         "model-express-url",
         "prometheus-endpoint",
@@ -100,6 +102,14 @@ fn every_option_at_once_keeps_the_order_of_the_contract() {
         "discovery-backend",
         "operator-version",
         "enable-webhooks",
+        "checkpoint-enabled",
+        "checkpoint-storage-type",
+        "checkpoint-signal-host-path",
+        "checkpoint-init-container-image",
+        "checkpoint-ready-for-checkpoint-file-path",
+        "checkpoint-restore-marker-file-path",
+        "checkpoint-oci-uri",
+        "checkpoint-oci-credentials-secret",
     ];
     assert_eq!(names, expected);
 }
@@ -223,6 +233,60 @@ fn each_value_sets_its_flag_and_without_it_the_default_stands() {
         assert_eq!(default.flag(flag).as_deref(), unset, "--{flag} by default");
         assert_eq!(helm.operator(&values).flag(flag).as_deref(), set, "--{flag} with {values}");
     }
+}
+
+/// All that begin with `--checkpoint-`, without the six that every storage type has.
+fn storage_args(objects: &Objects) -> Vec<String> {
+    let args = objects.args().into_iter().filter(|arg| arg.starts_with("--checkpoint-"));
+    args.skip(6).collect()
+}
+
+#[test]
+fn each_storage_type_of_checkpoints_passes_its_own_values_only() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let places = json!({
+        "pvc": {"pvcName": "claim", "basePath": "/ck"},
+        "s3": {"uri": "s3://bucket/p", "credentialsSecretRef": ""},
+        "oci": {"uri": "", "credentialsSecretRef": "registry"},
+    });
+    for (storage, expected) in [
+        ("pvc", &["--checkpoint-pvc-name=claim", "--checkpoint-pvc-base-path=/ck"][..]),
+        ("s3", &["--checkpoint-s3-uri=s3://bucket/p"]),
+        ("oci", &["--checkpoint-oci-uri=", "--checkpoint-oci-credentials-secret=registry"]),
+        ("nfs", &[]),
+        ("signalHostPath", &[]),
+        ("", &[]),
+    ] {
+        let mut places = places.clone();
+        places["type"] = json!(storage);
+        let objects = helm.operator(&json!({"checkpoint": {"enabled": true, "storage": places}}));
+        assert_eq!(storage_args(&objects), expected, "{storage}");
+        assert_eq!(objects.flag("checkpoint-storage-type").as_deref(), Some(storage));
+    }
+}
+
+#[test]
+fn checkpoint_flags_are_passed_without_webhooks_and_never_while_checkpoints_are_off() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let with = |checkpoint: Value, webhooks: bool| {
+        helm.operator(&json!({"checkpoint": checkpoint, "webhook": {"enabled": webhooks}}))
+    };
+    for webhooks in [true, false] {
+        let on = with(json!({"enabled": true}), webhooks);
+        assert_eq!(on.flag("checkpoint-enabled").as_deref(), Some("true"));
+        assert_eq!(
+            storage_args(&on),
+            ["--checkpoint-pvc-name=chrek-pvc", "--checkpoint-pvc-base-path=/checkpoints"]
+        );
+        for off in [json!({"enabled": false, "storage": {"type": "s3"}}), Value::Null] {
+            let args = with(off, webhooks).args();
+            assert!(!args.iter().any(|arg| arg.starts_with("--checkpoint-")), "{args:?}");
+        }
+    }
+    // Nothing there: the operator says which flag is empty when a pod needs it.
+    let bare = with(json!({"enabled": true, "storage": null, "initContainerImage": null}), true);
+    assert_eq!(bare.flag("checkpoint-storage-type").as_deref(), Some(""));
+    assert_eq!(bare.flag("checkpoint-init-container-image").as_deref(), Some(""));
 }
 
 #[test]

@@ -47,6 +47,15 @@ fn lease(namespace: &str, name: &str) -> String {
     )
 }
 
+const CLAIM: &str = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: models, namespace: tenant}\n\
+    spec: {accessModes: [ReadWriteMany], resources: {requests: {storage: 1Gi}}}\n";
+const CONFIG: &str =
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: graph-epp-config, namespace: tenant}\ndata: {a: b}\n";
+const INGRESS: &str = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: graph, namespace: tenant}\n\
+    spec: {defaultBackend: {service: {name: graph-frontend, port: {number: 8000}}}}\n";
+const JOB: &str = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: checkpoint-a, namespace: tenant}\n\
+    spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: a}]}}}\n";
+
 /// What both scopes may do with the certificate and the configurations, and no more.
 fn certificate_attempts(suffix: &str) -> Vec<Attempt> {
     let validating = format!("validatingwebhookconfiguration FULLNAME-validating{suffix}");
@@ -87,11 +96,13 @@ fn surroundings(plane: &ControlPlane) {
     let source = secret(NAMESPACE, "mpi-run-ssh-secret");
     let documents = [other, &source, &secret(NAMESPACE, "other"), &secret(TENANT, "other")].join("---\n");
     plane.kubectl().apply(&documents).expect("the surroundings");
-    let left = ["delete", "secret,lease,rolebinding", "--ignore-not-found", "-n"];
+    let left = ["delete", "secret,lease,rolebinding,pvc,job", "--ignore-not-found", "-n"];
     for (namespace, name) in [
         (NAMESPACE, "webhook-server-cert"),
         (TENANT, "mpi-run-ssh-secret"),
         (TENANT, "dynamo-operator-namespace-scope"),
+        (TENANT, "models"),
+        (TENANT, "checkpoint-a"),
     ] {
         plane.kubectl().run(&[&left[..], &[namespace, name]].concat()).expect("traces of other tests go");
     }
@@ -142,7 +153,14 @@ fn a_cluster_wide_operator_can_do_its_work_and_no_more() {
             attempt(false, "hands out everything", &bind("cluster-admin"), ""),
             attempt(true, "reads a role that it hands out", "get clusterrole FULLNAME-planner", ""),
             attempt(false, "reads other cluster roles", "get clusterrole cluster-admin", ""),
-            attempt(false, "reads checkpoints", "get --raw /apis/nvidia.com/v1alpha1/dynamocheckpoints", ""),
+            attempt(true, "makes a claim", "create -f -", CLAIM),
+            attempt(false, "deletes it", "delete pvc models -n tenant", ""),
+            attempt(false, "resizes it", "patch pvc models -n tenant --type=merge -p {}", ""),
+            attempt(true, "makes a ConfigMap", "apply --server-side -f -", CONFIG),
+            attempt(true, "deletes it", "delete configmap graph-epp-config -n tenant", ""),
+            attempt(true, "makes an Ingress", "apply --server-side -f -", INGRESS),
+            attempt(true, "deletes it", "delete ingress graph -n tenant", ""),
+            attempt(false, "makes a Job, while checkpoints are off", "create -f -", JOB),
             attempt(
                 false,
                 "replaces a Deployment",
@@ -219,6 +237,24 @@ fn a_restricted_operator_can_do_its_work_in_its_namespace_and_no_more() {
                 "create rolebinding b -n tenant --clusterrole=cluster-admin --serviceaccount=tenant:a",
                 "",
             ),
+        ],
+    );
+}
+
+#[test]
+fn with_checkpoints_on_an_operator_makes_their_jobs_and_deletes_none() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let plane = or_skip!(plane(), "kube-apiserver");
+    let plane = plane.as_ref().expect("it is started");
+    surroundings(plane);
+    let installed = Installed::new(&helm, plane, operator(&json!({"checkpoint": {"enabled": true}})));
+    check(
+        |args, input| installed.account(args, input),
+        &[
+            attempt(true, "makes a Job", "apply --server-side -f -", JOB),
+            attempt(true, "looks at it", "get job checkpoint-a -n tenant", ""),
+            attempt(false, "replaces it", "replace -f -", JOB),
+            attempt(false, "deletes it", "delete job checkpoint-a -n tenant", ""),
         ],
     );
 }

@@ -106,6 +106,10 @@ fn values_of_the_wrong_type_are_refused_with_their_path() {
         (json!({"natsAddr": ["nats://n:4222"]}), "natsAddr"),
         (json!({"dynamo": {"ingress": {"enabled": "on"}}}), "dynamo/ingress/enabled"),
         (json!({"kubernetesClusterDomain": ""}), "kubernetesClusterDomain"),
+        (json!({"istioVirtualServiceEnabled": "yes"}), "istioVirtualServiceEnabled"),
+        (json!({"checkpoint": {"enabled": "on"}}), "checkpoint/enabled"),
+        (json!({"checkpoint": {"storage": {"type": 3}}}), "checkpoint/storage/type"),
+        (json!({"checkpoint": {"storage": {"s3": {"uri": ["s3://b"]}}}}), "checkpoint/storage/s3/uri"),
     ] {
         refused(&helm, &values, &["schema", path]);
     }

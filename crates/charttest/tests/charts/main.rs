@@ -10,6 +10,7 @@
 mod arguments;
 mod certificates;
 mod cluster;
+mod cluster_kinds;
 mod cluster_rights;
 mod failures;
 mod files;

@@ -79,6 +79,8 @@ fn a_disabled_operator_is_said_so() {
 #[test]
 fn values_without_effect_are_named() {
     let helm = or_skip!(Helm::find(), "helm");
+    let stored =
+        |storage: Value| json!({"dynamo-operator": {"checkpoint": {"enabled": true, "storage": storage}}});
     for (values, words) in [
         (json!({"nats": {"enabled": true}}), "nats.enabled: a bundled nats is not in this version"),
         (json!({"kai-scheduler": {"enabled": true}}), "kai-scheduler.enabled: a bundled kai-scheduler"),
@@ -86,7 +88,17 @@ fn values_without_effect_are_named() {
             json!({"dynamo-operator": {"nats": {"enabled": true}}}),
             "dynamo-operator.nats.enabled: not in this version",
         ),
-        (json!({"dynamo-operator": {"checkpoint": {"enabled": true}}}), "dynamo-operator.checkpoint.enabled"),
+        (stored(json!({"type": "s3"})), "dynamo-operator.checkpoint.storage.s3.uri is empty"),
+        (
+            stored(json!({"type": "oci", "oci": {"uri": ""}})),
+            "dynamo-operator.checkpoint.storage.oci.uri is empty",
+        ),
+        (stored(json!({"pvc": {"pvcName": ""}})), "dynamo-operator.checkpoint.storage.pvc.pvcName is empty"),
+        (
+            stored(json!({"type": "s3", "s3": {"uri": "s3://bucket", "credentialsSecretRef": "aws"}})),
+            "dynamo-operator.checkpoint.storage.s3.credentialsSecretRef",
+        ),
+        (stored(json!({"type": "nfs"})), "dynamo-operator.checkpoint.storage.type \"nfs\" is unknown"),
         (
             json!({"dynamo-operator": {"dynamo": {"dockerRegistry": {"useKubernetesSecret": true}}}}),
             "dynamo-operator.dynamo.dockerRegistry.useKubernetesSecret: not in this version",
@@ -128,6 +140,12 @@ fn values_without_effect_are_named() {
             "{values}: {words:?} is missing in:\n{notes}"
         );
     }
-    let quiet = json!({"nats": {"enabled": false}, "etcd": null, "grove": {"x": 1}});
-    assert!(!notes(&helm, &quiet).contains("Warnings:"));
+    for quiet in [
+        json!({"nats": {"enabled": false}, "etcd": null, "grove": {"x": 1}}),
+        json!({"dynamo-operator": {"checkpoint": {"storage": {"type": "nfs"}}}}),
+        stored(json!({})),
+        stored(json!({"type": "s3", "s3": {"uri": "s3://bucket"}})),
+    ] {
+        assert!(!notes(&helm, &quiet).contains("Warnings:"), "{quiet}");
+    }
 }

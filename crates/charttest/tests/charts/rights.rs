@@ -68,7 +68,13 @@ fn both_scopes_can_do_the_operators_work() {
             ("", "pods", "get list watch"),
             ("", "events", "get list watch"),
             ("nvidia.com", "dynamographdeploymentrequests", "get list watch"),
-            ("nvidia.com", "dynamographdeploymentscalingadapters", "get list watch"),
+            ("nvidia.com", "dynamographdeploymentscalingadapters", "get list watch create patch delete"),
+            ("nvidia.com", "dynamographdeploymentscalingadapters/status", "patch"),
+            ("nvidia.com", "dynamocheckpoints", "get list watch"),
+            ("", "configmaps", "get list watch create patch delete"),
+            ("", "persistentvolumeclaims", "get list watch create"),
+            ("networking.k8s.io", "ingresses", "get list watch create patch delete"),
+            ("inference.networking.k8s.io", "inferencepools", "get list watch create patch delete"),
             ("nvidia.com", "dynamomodels", "get list watch"),
             ("", "secrets", "get list watch"),
         ] {
@@ -102,11 +108,10 @@ fn what_this_version_does_not_use_is_not_granted() {
     for (values, kind) in [(json!({}), "ClusterRole"), (restricted(), "Role")] {
         let rules = manager_rules(&helm.operator(&values), kind);
         for (group, resource) in [
-            ("", "persistentvolumeclaims"),
-            ("", "configmaps"),
-            ("nvidia.com", "dynamocheckpoints"),
-            ("networking.k8s.io", "ingresses"),
+            ("batch", "jobs"),
             ("networking.istio.io", "virtualservices"),
+            ("networking.k8s.io", "ingressclasses"),
+            ("networking.k8s.io", "networkpolicies"),
             ("rbac.authorization.k8s.io", "clusterroles"),
             ("apiextensions.k8s.io", "customresourcedefinitions"),
         ] {
@@ -119,12 +124,66 @@ fn what_this_version_does_not_use_is_not_granted() {
             for read in ["pods", "events"] {
                 assert!(!allows(&rules, "", read, verb), "{verb} {read}");
             }
-            for kind in ["dynamographdeploymentrequests", "dynamomodels"] {
+            for kind in ["dynamographdeploymentrequests", "dynamomodels", "dynamocheckpoints"] {
                 assert!(!allows(&rules, "nvidia.com", kind, verb), "{verb} {kind}");
             }
         }
+        for verb in ["update", "patch", "delete"] {
+            assert!(!allows(&rules, "", "persistentvolumeclaims", verb), "{verb} a claim");
+        }
+        for part in ["status", "finalizers"] {
+            let part = format!("dynamocheckpoints/{part}");
+            assert!(
+                !["patch", "update"].iter().any(|verb| allows(&rules, "nvidia.com", &part, verb)),
+                "{part}"
+            );
+        }
         assert!(!allows(&rules, "nvidia.com", "dynamographdeployments", "create"));
         assert!(!allows(&rules, "nvidia.com", "dynamographdeployments", "delete"));
+    }
+}
+
+#[test]
+fn checkpoints_and_their_jobs_are_written_only_while_they_are_on_and_never_deleted() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for (mut values, kind) in [(json!({}), "ClusterRole"), (restricted(), "Role"), (elsewhere(), "Role")] {
+        values["checkpoint"] = json!({"enabled": true});
+        let rules = manager_rules(&helm.operator(&values), kind);
+        for (group, resource, verbs) in [
+            ("nvidia.com", "dynamocheckpoints", "create get list patch watch"),
+            ("nvidia.com", "dynamocheckpoints/status", "patch"),
+            ("nvidia.com", "dynamocheckpoints/finalizers", "update"),
+            ("batch", "jobs", "create get list patch watch"),
+        ] {
+            for verb in ["create", "get", "list", "patch", "watch", "update", "delete"] {
+                let expected = verbs.split(' ').any(|allowed| allowed == verb);
+                assert_eq!(allows(&rules, group, resource, verb), expected, "{verb} {resource}.{group}");
+            }
+        }
+    }
+}
+
+#[test]
+fn virtual_services_are_written_only_with_a_gateway_or_the_hidden_switch() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let istio =
+        |enabled: bool, gateway: &str| json!({"dynamo": {"istio": {"enabled": enabled, "gateway": gateway}}});
+    for (mut values, granted) in [
+        (istio(true, "istio-system/gateway"), true),
+        (json!({"istioVirtualServiceEnabled": true}), true),
+        (json!({"istioVirtualServiceEnabled": false}), false),
+        (istio(true, ""), false),
+        (istio(false, "istio-system/gateway"), false),
+    ] {
+        for (restricted, kind) in [(false, "ClusterRole"), (true, "Role")] {
+            values["namespaceRestriction"] = json!({"enabled": restricted});
+            let rules = manager_rules(&helm.operator(&values), kind);
+            for verb in ["create", "get", "list", "patch", "watch", "delete"] {
+                let allowed = allows(&rules, "networking.istio.io", "virtualservices", verb);
+                assert_eq!(allowed, granted, "{verb} with {values}");
+            }
+            assert!(!allows(&rules, "networking.istio.io", "virtualservices", "update"));
+        }
     }
 }
 
@@ -132,7 +191,11 @@ fn what_this_version_does_not_use_is_not_granted() {
 #[test]
 fn nothing_may_be_updated_that_is_only_patched() {
     let helm = or_skip!(Helm::find(), "helm");
-    for (values, kind) in [(json!({}), "ClusterRole"), (restricted(), "Role"), (elsewhere(), "Role")] {
+    let scopes = [(json!({}), "ClusterRole"), (restricted(), "Role"), (elsewhere(), "Role")];
+    for ((mut values, kind), checkpoints) in
+        scopes.iter().cloned().flat_map(|it| [(it.clone(), false), (it, true)])
+    {
+        values["checkpoint"] = json!({"enabled": checkpoints});
         let objects = helm.operator(&values);
         let role = |kind: &str, name: &str| objects.get(kind, &format!("{FULLNAME}-{name}"))["rules"].clone();
         let rules = [role(kind, "manager-role"), role("Role", "webhook-cert-writer")];
@@ -142,6 +205,9 @@ fn nothing_may_be_updated_that_is_only_patched() {
             rules.flat_map(|rule| strings(&rule["resources"])).collect::<Vec<_>>()
         };
         let mut updated = vec!["dynamographdeployments/finalizers", "dynamocomponentdeployments/finalizers"];
+        if checkpoints {
+            updated.push("dynamocheckpoints/finalizers");
+        }
         if kind == "Role" {
             updated.push("leases");
         }

@@ -263,7 +263,8 @@ fn value_files_written_for_the_reference_render() {
         "dynamo-operator": {
             "nats": {"enabled": true},
             "metricsService": {"enabled": true, "type": "NodePort"},
-            "checkpoint": {"enabled": false, "storage": {"type": "pvc"}},
+            "checkpoint": {"enabled": true, "storage": {"type": "pvc"}, "criu": {"timeout": 60}},
+            "istioVirtualServiceEnabled": true,
             "controllerManager": {"kubeRbacProxy": {"image": {"tag": "v0.15.0"}}},
             "dynamo": {"dockerRegistry": {"useKubernetesSecret": false, "server": "nvcr.io"}, "istio": {"gateway": null}},
             "webhook": {"enabled": true, "failurePolicy": "Ignore", "certGenerator": {"image": {"repository": "reg/kubectl", "tolerations": []}}},

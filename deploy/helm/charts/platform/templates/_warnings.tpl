@@ -17,6 +17,31 @@ on (failure policy {{ default "Fail" $webhook.failurePolicy }}), certificate by 
 {{- end -}}
 {{- end -}}
 
+{{/* Call with the values of the operator. Storage types are not checked at render (charts.md section 3). */}}
+{{- define "dynamo-platform.checkpointWarnings" -}}
+{{- $warnings := list -}}
+{{- if (.checkpoint).enabled -}}
+{{- $storage := default dict .checkpoint.storage -}}
+{{- $type := default "" $storage.type -}}
+{{- $path := printf "dynamo-operator.checkpoint.storage.%s" $type -}}
+{{- $needed := dict "pvc" (list "pvcName" "basePath") "s3" (list "uri") "oci" (list "uri") -}}
+{{- if hasKey $needed $type -}}
+{{- $place := default dict (index $storage $type) -}}
+{{- range $key := index $needed $type -}}
+{{- if not (index $place $key) -}}
+{{- $warnings = append $warnings (printf "%s.%s is empty: no pod can start from a checkpoint." $path $key) -}}
+{{- end -}}
+{{- end -}}
+{{- if $place.credentialsSecretRef -}}
+{{- $warnings = append $warnings (printf "%s.credentialsSecretRef: the agent on the nodes reads the credentials; it has no effect." $path) -}}
+{{- end -}}
+{{- else -}}
+{{- $warnings = append $warnings (printf "dynamo-operator.checkpoint.storage.type %q is unknown; it counts as pvc, with the operator's own claim and folder." $type) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $warnings -}}
+{{- end -}}
+
 {{- define "dynamo-platform.warnings" -}}
 {{- $warnings := list -}}
 {{- range $key := list "nats" "etcd" "grove" "kai-scheduler" -}}
@@ -27,7 +52,7 @@ on (failure policy {{ default "Fail" $webhook.failurePolicy }}), certificate by 
 {{- end -}}
 {{- $operator := default dict (index .Values "dynamo-operator") -}}
 {{- if $operator.enabled -}}
-{{- range $path := list "nats.enabled" "checkpoint.enabled" "metricsService.enabled" "networkPolicy.enabled" "dynamo.dockerRegistry.useKubernetesSecret" -}}
+{{- range $path := list "nats.enabled" "metricsService.enabled" "networkPolicy.enabled" "dynamo.dockerRegistry.useKubernetesSecret" -}}
 {{- $value := $operator -}}
 {{- range splitList "." $path -}}
 {{- if kindIs "map" $value -}}{{- $value = index $value . -}}{{- else -}}{{- $value = false -}}{{- end -}}
@@ -39,6 +64,7 @@ on (failure policy {{ default "Fail" $webhook.failurePolicy }}), certificate by 
 {{- if not (($operator.dynamo).mpiRun).secretName -}}
 {{- $warnings = append $warnings "dynamo-operator.dynamo.mpiRun.secretName is empty: the operator does not start without it." -}}
 {{- end -}}
+{{- $warnings = concat $warnings (include "dynamo-platform.checkpointWarnings" $operator | fromYamlArray) -}}
 {{- $webhook := default dict $operator.webhook -}}
 {{- $mode := include "dynamo-operator.certificateMode" (index $.Subcharts "dynamo-operator") -}}
 {{- if $mode -}}

@@ -40,12 +40,42 @@
 {{- end -}}
 {{- end -}}
 {{- $args = append $args (printf "--operator-version=%s" .Chart.AppVersion) -}}
-{{- if include "dynamo-operator.webhooks" . -}}
-{{- $args = concat (append $args "--enable-webhooks=true") (include "dynamo-operator.webhookArgs" . | fromYamlArray) -}}
+{{- $webhooks := include "dynamo-operator.webhooks" . -}}
+{{- if $webhooks -}}{{- $args = append $args "--enable-webhooks=true" -}}{{- end -}}
+{{- $args = concat $args (include "dynamo-operator.checkpointArgs" . | fromYamlArray) -}}
+{{- if $webhooks -}}
+{{- $args = concat $args (include "dynamo-operator.webhookArgs" . | fromYamlArray) -}}
 {{- end -}}
 {{- /* The operator's own account scales what its adapters own; the exact name, since a suffix would trust strangers. */ -}}
 {{- $args = append $args (printf "--trusted-service-account=%s/%s" .Release.Namespace (include "dynamo-operator.managerAccount" .)) -}}
 {{- $args = concat $args (include "dynamo-operator.routeArgs" . | fromYamlArray) -}}
+{{- toYaml $args -}}
+{{- end -}}
+
+{{/* Settings of checkpoints. An unknown type gets the common flags only, and the operator takes it for pvc. */}}
+{{- define "dynamo-operator.checkpointArgs" -}}
+{{- $args := list -}}
+{{- if (.Values.checkpoint).enabled -}}
+{{- $checkpoint := .Values.checkpoint -}}
+{{- $storage := default dict $checkpoint.storage -}}
+{{- $type := default "" $storage.type -}}
+{{- $args = append $args "--checkpoint-enabled=true" -}}
+{{- $args = append $args (printf "--checkpoint-storage-type=%s" $type) -}}
+{{- $args = append $args (printf "--checkpoint-signal-host-path=%s" (default "" $storage.signalHostPath)) -}}
+{{- $args = append $args (printf "--checkpoint-init-container-image=%s" (default "" $checkpoint.initContainerImage)) -}}
+{{- $args = append $args (printf "--checkpoint-ready-for-checkpoint-file-path=%s" (default "" $checkpoint.readyForCheckpointFilePath)) -}}
+{{- $args = append $args (printf "--checkpoint-restore-marker-file-path=%s" (default "" $checkpoint.restoreMarkerFilePath)) -}}
+{{- $place := default dict (index $storage $type) -}}
+{{- if eq $type "pvc" -}}
+{{- $args = append $args (printf "--checkpoint-pvc-name=%s" (default "" $place.pvcName)) -}}
+{{- $args = append $args (printf "--checkpoint-pvc-base-path=%s" (default "" $place.basePath)) -}}
+{{- else if has $type (list "s3" "oci") -}}
+{{- $args = append $args (printf "--checkpoint-%s-uri=%s" $type (default "" $place.uri)) -}}
+{{- with $place.credentialsSecretRef -}}
+{{- $args = append $args (printf "--checkpoint-%s-credentials-secret=%s" $type .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml $args -}}
 {{- end -}}
 

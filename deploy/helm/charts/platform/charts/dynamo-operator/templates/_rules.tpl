@@ -12,13 +12,24 @@ POST, PATCH and DELETE; `update` is only where a comment says why. */}}
 - apiGroups: [nvidia.com]
   resources: [dynamocomponentdeployments]
   verbs: {{ $owned }}
+# So are the adapters by which their services are scaled.
+- apiGroups: [nvidia.com]
+  resources: [dynamographdeploymentscalingadapters]
+  verbs: {{ $owned }}
 # Counted by state, for the metric resources_total.
 - apiGroups: [nvidia.com]
-  resources: [dynamographdeploymentrequests, dynamographdeploymentscalingadapters, dynamomodels]
+  resources: [dynamographdeploymentrequests, dynamomodels]
   verbs: [get, list, watch]
-# Conditions and phases.
+# Counted, too; and pods start from those that are ready.
 - apiGroups: [nvidia.com]
-  resources: [dynamographdeployments/status, dynamocomponentdeployments/status]
+  resources: [dynamocheckpoints]
+  verbs: [get, list, watch]
+# Conditions, phases and counts of replicas.
+- apiGroups: [nvidia.com]
+  resources:
+    - dynamographdeployments/status
+    - dynamocomponentdeployments/status
+    - dynamographdeploymentscalingadapters/status
   verbs: [patch]
 # To be named as an owner that blocks deletion: the API server asks for `update`, where it checks that.
 - apiGroups: [nvidia.com]
@@ -28,9 +39,30 @@ POST, PATCH and DELETE; `update` is only where a comment says why. */}}
 - apiGroups: [apps]
   resources: [deployments]
   verbs: {{ $owned }}
-# Services of components; accounts of their pods.
+{{- with include "dynamo-operator.checkpointRules" . }}
+{{ . }}
+{{- end }}
+# Services of components; accounts of their pods; the configuration of a graph's endpoint picker.
 - apiGroups: [""]
-  resources: [services, serviceaccounts]
+  resources: [services, serviceaccounts, configmaps]
+  verbs: {{ $owned }}
+# Claims of graphs are made where they are missing; never changed or deleted, for what a volume holds.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [create, get, list, watch]
+# How frontends are reached from outside.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: {{ $owned }}
+{{- if include "dynamo-operator.makesVirtualServices" . }}
+# The same through Istio.
+- apiGroups: [networking.istio.io]
+  resources: [virtualservices]
+  verbs: {{ $owned }}
+{{- end }}
+# Between the gateway and a graph's endpoint picker.
+- apiGroups: [inference.networking.k8s.io]
+  resources: [inferencepools]
   verbs: {{ $owned }}
 # The discovery Role of each graph, and the bindings of all handed-out roles.
 - apiGroups: [rbac.authorization.k8s.io]
@@ -70,6 +102,32 @@ POST, PATCH and DELETE; `update` is only where a comment says why. */}}
 - apiGroups: [nvidia.com]
   resources: [dynamoworkermetadatas]
   verbs: [create, delete, get, list, patch, update, watch]
+{{- end -}}
+
+{{/* Only while checkpoints are on. They and their Jobs are never deleted: both outlive the graph that asked for them. */}}
+{{- define "dynamo-operator.checkpointRules" -}}
+{{- if (.Values.checkpoint).enabled -}}
+# Those that graphs lack are made; patch, for the label by which one is found.
+- apiGroups: [nvidia.com]
+  resources: [dynamocheckpoints]
+  verbs: [create, patch]
+- apiGroups: [nvidia.com]
+  resources: [dynamocheckpoints/status]
+  verbs: [patch]
+# To be named as the owner of a Job that blocks deletion: the API server asks for `update`, where it checks that.
+- apiGroups: [nvidia.com]
+  resources: [dynamocheckpoints/finalizers]
+  verbs: [update]
+# A checkpoint is made by a Job.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [create, get, list, patch, watch]
+{{- end -}}
+{{- end -}}
+
+{{/* "true" when the operator may make VirtualServices: with a gateway, or by the hidden value istioVirtualServiceEnabled. */}}
+{{- define "dynamo-operator.makesVirtualServices" -}}
+{{- if or (include "dynamo-operator.istioGateway" .) .Values.istioVirtualServiceEnabled -}}true{{- end -}}
 {{- end -}}
 
 {{/* Rights that differ by scope. */}}
