@@ -20,11 +20,12 @@ pub(crate) const PICKER_CONFIG_PATH: &str = "/etc/epp";
 const PICKER_CACHE: &str = "hf-cache";
 const PICKER_CACHE_PATH: &str = "/home/nonroot/.cache";
 
-/// Those of an endpoint picker, claims in the order of the mounts, then shared memory. `graph` is the graph's name.
+/// Those of an endpoint picker, claims in the order of the mounts, then shared memory. `graph` is the graph's name;
+/// `ours` says whether this operator admitted it.
 #[must_use]
-pub fn build_volumes(spec: &SharedSpec, graph: &str) -> Vec<Volume> {
+pub fn build_volumes(spec: &SharedSpec, graph: &str, ours: bool) -> Vec<Volume> {
     let is_claim = |volume: &Volume| spec.volume_mounts.iter().any(|mount| mount.name == volume.name);
-    let mut volumes = if is_picker(spec) { picker_volumes(spec, graph) } else { Vec::new() };
+    let mut volumes = if picker_parts(spec, ours).0 { picker_volumes(spec, graph) } else { Vec::new() };
     volumes.retain(|volume| !is_claim(volume));
     for mount in &spec.volume_mounts {
         if volumes.iter().all(|volume| volume.name != mount.name) {
@@ -47,9 +48,14 @@ pub fn build_volumes(spec: &SharedSpec, graph: &str) -> Vec<Volume> {
 /// The user's mounts, those of an endpoint picker, claims, then shared memory; a path that is taken is not mounted
 /// over.
 #[must_use]
-pub fn build_mounts(spec: &SharedSpec, user: Option<Vec<VolumeMount>>, vllm_cache: &str) -> Vec<VolumeMount> {
+pub fn build_mounts(
+    spec: &SharedSpec,
+    user: Option<Vec<VolumeMount>>,
+    vllm_cache: &str,
+    ours: bool,
+) -> Vec<VolumeMount> {
     let mut mounts = user.unwrap_or_default();
-    if is_picker(spec) {
+    if picker_parts(spec, ours).1 {
         let of_claims =
             |path: &str| spec.volume_mounts.iter().any(|m| m.mount_point.as_deref() == Some(path));
         for (name, path, read_only) in
@@ -77,8 +83,19 @@ fn add(mounts: &mut Vec<VolumeMount>, name: &str, path: &str, read_only: Option<
     }
 }
 
-fn is_picker(spec: &SharedSpec) -> bool {
-    ComponentType::of(spec) == ComponentType::Epp
+/// Whether a picker gets its own volumes, and its own mounts. Under the reference a list of the user's replaces either; a
+/// graph of which pods may run like that keeps it so. With own volumes and no own mounts none can.
+fn picker_parts(spec: &SharedSpec, ours: bool) -> (bool, bool) {
+    if ComponentType::of(spec) != ComponentType::Epp {
+        return (false, false);
+    }
+    let user = spec.extra_pod_spec.as_ref();
+    let has_volumes =
+        user.and_then(|pod| pod.pod_spec.volumes.as_ref()).is_some_and(|volumes| !volumes.is_empty());
+    let has_mounts = user
+        .and_then(|pod| pod.main_container.as_ref()?.volume_mounts.as_ref())
+        .is_some_and(|mounts| !mounts.is_empty());
+    if ours || !has_mounts { (true, true) } else { (!has_volumes, false) }
 }
 
 /// The picker's configuration, out of the ConfigMap that the user names or of the one that the graph makes, and room
