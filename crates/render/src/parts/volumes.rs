@@ -1,7 +1,7 @@
 //! Volumes and mounts of the main container (`workload.md` section 6.5).
 //! Each claim is one volume, however often it is mounted. What the user put at a name or a path stays there.
 
-use dynamo_api::v1alpha1::{ServiceVolumeMount, SharedSpec};
+use dynamo_api::v1alpha1::{ExtraPodSpec, ServiceVolumeMount, SharedSpec};
 use k8s_openapi::{
     api::core::v1::{
         ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource, Volume,
@@ -10,7 +10,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use crate::{component::ComponentType, names, picker};
+use crate::{component::ComponentType, names, origin, picker};
 
 const SHARED_MEMORY: &str = "shared-memory";
 const SHARED_MEMORY_PATH: &str = "/dev/shm";
@@ -24,7 +24,7 @@ const PICKER_CACHE_PATH: &str = "/home/nonroot/.cache";
 #[must_use]
 pub fn build_volumes(spec: &SharedSpec, graph: &str) -> Vec<Volume> {
     let is_claim = |volume: &Volume| spec.volume_mounts.iter().any(|mount| mount.name == volume.name);
-    let mut volumes = if is_picker(spec) { picker_volumes(spec, graph) } else { Vec::new() };
+    let mut volumes = if adds_picker_volumes(spec) { picker_volumes(spec, graph) } else { Vec::new() };
     volumes.retain(|volume| !is_claim(volume));
     for mount in &spec.volume_mounts {
         if volumes.iter().all(|volume| volume.name != mount.name) {
@@ -49,7 +49,7 @@ pub fn build_volumes(spec: &SharedSpec, graph: &str) -> Vec<Volume> {
 #[must_use]
 pub fn build_mounts(spec: &SharedSpec, user: Option<Vec<VolumeMount>>, vllm_cache: &str) -> Vec<VolumeMount> {
     let mut mounts = user.unwrap_or_default();
-    if is_picker(spec) {
+    if adds_picker_mounts(spec) {
         let of_claims =
             |path: &str| spec.volume_mounts.iter().any(|m| m.mount_point.as_deref() == Some(path));
         for (name, path, read_only) in
@@ -75,6 +75,22 @@ fn add(mounts: &mut Vec<VolumeMount>, name: &str, path: &str, read_only: Option<
         let (name, mount_path) = (name.to_owned(), path.to_owned());
         mounts.push(VolumeMount { name, mount_path, read_only, ..VolumeMount::default() });
     }
+}
+
+/// Lists of the user's take the place of the picker's own in graphs of the reference: their pods must not change.
+fn adds_picker_volumes(spec: &SharedSpec) -> bool {
+    let volumes = |pod: &ExtraPodSpec| pod.pod_spec.volumes.as_ref().is_some_and(|all| !all.is_empty());
+    is_picker(spec)
+        && (origin::is_ours(&spec.annotations) || !spec.extra_pod_spec.as_ref().is_some_and(volumes))
+}
+
+fn adds_picker_mounts(spec: &SharedSpec) -> bool {
+    let mounts = |pod: &ExtraPodSpec| {
+        let main = pod.main_container.as_ref().and_then(|main| main.volume_mounts.as_ref());
+        main.is_some_and(|all| !all.is_empty())
+    };
+    is_picker(spec)
+        && (origin::is_ours(&spec.annotations) || !spec.extra_pod_spec.as_ref().is_some_and(mounts))
 }
 
 fn is_picker(spec: &SharedSpec) -> bool {

@@ -187,20 +187,12 @@ impl<'a> Space<'a> {
     pub async fn make_ready(&self) -> (usize, Vec<String>) {
         const DEADLINE: Duration = Duration::from_secs(60);
         let client = &self.cluster.client;
-<<<<<<< HEAD
         let start = Instant::now();
         loop {
             let deployments: Vec<Deployment> =
                 api(client, &self.namespace).list(&ListParams::default()).await.unwrap().items;
             for deployment in &deployments {
                 nodes::roll_out(client, deployment).await;
-=======
-        let graphs = eventually(&format!("{}: every graph is ready", self.namespace), || async {
-            for deployment in
-                api::<Deployment>(client, &self.namespace).list(&ListParams::default()).await.unwrap()
-            {
-                nodes::roll_out(&self.cluster.client, &deployment).await;
->>>>>>> main
             }
             let graphs: Vec<DynamoGraphDeployment> =
                 api(client, &self.namespace).list(&ListParams::default()).await.unwrap().items;
