@@ -183,8 +183,25 @@ impl Applier {
     pub async fn apply<K: Object>(
         &self,
         cache: &Cache<K>,
+        desired: K,
+        owner: &OwnerReference,
+    ) -> Result<Applied<K>, ApplyError> {
+        self.apply_seeded(cache, desired, owner, &[]).await
+    }
+
+    /// Likewise, for an object with fields that are ours at its creation only, such as the replicas that an autoscaler
+    /// sets from then on. `desired` has their live values; `seeded` are their JSON pointers.
+    ///
+    /// Guarantee: what somebody else writes into such a field meanwhile is not overwritten.
+    ///
+    /// # Errors
+    /// See [`ApplyError`]; a change in the meantime is one of the class Waiting.
+    pub async fn apply_seeded<K: Object>(
+        &self,
+        cache: &Cache<K>,
         mut desired: K,
         owner: &OwnerReference,
+        seeded: &[&str],
     ) -> Result<Applied<K>, ApplyError> {
         let kind = K::kind(&()).into_owned();
         let (namespace, name) = crate::key_of(&desired);
@@ -194,13 +211,15 @@ impl Applier {
         let known = cache.get(&namespace, &name);
         let owners = Owners::new(owner, desired.meta_mut().owner_references.take());
         desired.meta_mut().owner_references = Some(owners.references(known.as_deref()));
-        let hash = diff::content_hash(&serde_json::to_value(&desired).map_err(encode)?);
+        let mut hashed = serde_json::to_value(&desired).map_err(encode)?;
+        seeded.iter().for_each(|pointer| diff::blank(&mut hashed, pointer));
+        let hash = diff::content_hash(&hashed);
         desired
             .meta_mut()
             .annotations
             .get_or_insert_default()
             .insert(LAST_APPLIED_HASH.to_owned(), hash.clone());
-        let body = serde_json::to_value(&desired).map_err(encode)?;
+        let mut body = serde_json::to_value(&desired).map_err(encode)?;
 
         let live = match known {
             Some(live) => live,
@@ -228,6 +247,9 @@ impl Applier {
         if adopt::is_due(&*live) {
             let taken = adopt::take_over::<K>(&self.client, &namespace, &name, self.manager).await;
             taken.map_err(target.api("take over"))?;
+        }
+        if !seeded.is_empty() {
+            body["metadata"]["resourceVersion"] = live.meta().resource_version.clone().into();
         }
         let object = self.update(cache, &target, body, live.meta().uid.as_deref()).await?;
         self.metrics.applied(&kind, "updated");
@@ -327,17 +349,24 @@ impl Owners {
     }
 }
 
+/// Whether an object was made by an operator and has no owner any more.
+pub fn is_orphan<K: kube::Resource>(object: &K) -> bool {
+    let meta = object.meta();
+    meta.owner_references.iter().flatten().next().is_none()
+        && meta.annotations.as_ref().is_some_and(|all| all.contains_key(LAST_APPLIED_HASH))
+}
+
 /// Whether an object was made by an operator for a parent of the same name, and left behind when that was deleted
 /// without its children (`kubectl delete --cascade=orphan`): it has no owner at all, our annotation, and the labels
 /// that it would get now.
 fn is_orphan_of<K: Object>(live: &K, desired: &K) -> bool {
-    let meta = live.meta();
     let has = |map: Option<&BTreeMap<String, String>>, key: &str| map.and_then(|map| map.get(key)).cloned();
     let labels = desired.meta().labels.iter().flatten();
-    meta.owner_references.iter().flatten().next().is_none()
-        && has(meta.annotations.as_ref(), LAST_APPLIED_HASH).is_some()
+    is_orphan(live)
         && desired.meta().labels.as_ref().is_some_and(|labels| !labels.is_empty())
-        && labels.into_iter().all(|(key, value)| has(meta.labels.as_ref(), key).as_ref() == Some(value))
+        && labels
+            .into_iter()
+            .all(|(key, value)| has(live.meta().labels.as_ref(), key).as_ref() == Some(value))
 }
 
 #[cfg(test)]

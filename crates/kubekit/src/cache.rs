@@ -258,8 +258,10 @@ impl<K: Object> Feed<K> {
     pub async fn run_while(self, served: impl Stream<Item = bool>) {
         let (mut pump, source) = self.split();
         let mut served = std::pin::pin!(served);
-        let mut is_served = false;
-        pump.forget_all();
+        let Some(mut is_served) = served.next().await else { return };
+        if !is_served {
+            pump.forget_all();
+        }
         loop {
             if is_served {
                 let watch = pump.run(source.watch());

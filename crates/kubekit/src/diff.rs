@@ -44,6 +44,13 @@ fn feed(hasher: &mut Sha256, value: &Value) {
     }
 }
 
+/// Takes the value at a JSON pointer out of what is hashed.
+pub(crate) fn blank(value: &mut Value, pointer: &str) {
+    if let Some(field) = value.pointer_mut(pointer) {
+        *field = Value::Null;
+    }
+}
+
 /// The first place where `live` does not hold what `desired` asks for, as a field path; `None` when nothing differs.
 ///
 /// A field that `desired` leaves out belongs to somebody else (the API server's defaults, an autoscaler) and is not

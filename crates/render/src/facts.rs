@@ -34,6 +34,9 @@ pub struct FoundCheckpoint {
 pub struct GraphFacts {
     /// Its component deployments, by service.
     pub components: BTreeMap<String, LiveComponent>,
+    /// Version of the operator that admitted the graph, as its components have it, once there are some. What they have
+    /// stays: a graph that is replaced (`kubectl replace`) may lose its annotation, and pods must not change for that.
+    pub origin: Option<Origin>,
     /// Replicas that the scaling adapters of its services ask for now, by service. Who scales writes them: a service
     /// that has an adapter follows it.
     pub adapter_replicas: BTreeMap<String, i32>,
@@ -44,6 +47,10 @@ pub struct GraphFacts {
     /// As in [`Facts`], for the pods that make its checkpoints.
     pub component_account: Option<String>,
 }
+
+/// What the components of a graph say of its origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(pub Option<String>);
 
 /// A component deployment as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -25,7 +25,7 @@ use crate::{
     component::ComponentType,
     config::{DiscoveryBackend, IngressDefaults, OperatorConfig},
     deployment_config,
-    facts::GraphFacts,
+    facts::{GraphFacts, Origin},
     names, origin,
     parts::env,
     picker::{self, PickerObjects},
@@ -75,7 +75,7 @@ pub fn build_objects(
         .services
         .iter()
         .map(|(service, spec)| {
-            build_component(graph, service, spec, config, restart.restarted_at.get(service))
+            build_component(graph, service, spec, config, facts, restart.restarted_at.get(service))
         })
         .collect();
     components.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
@@ -108,6 +108,7 @@ fn build_component(
     service: &str,
     spec: &SharedSpec,
     config: &OperatorConfig,
+    facts: &GraphFacts,
     restarted_at: Option<&String>,
 ) -> DynamoComponentDeployment {
     let mut shared = spec.clone();
@@ -119,13 +120,13 @@ fn build_component(
     ]);
     shared.service_name = Some(service.to_owned());
     shared.dynamo_namespace = Some(dynamo_namespace);
-    let ours = origin::is_ours_in(graph.graph, spec);
+    inherit_annotations(&mut shared, graph.graph, facts.origin.as_ref());
+    let ours = origin::is_ours(&shared.annotations);
     if !ours {
         // The reference drops them, and they would change the pods of its graphs.
         shared.labels.clear();
     }
     shared.labels.extend(component_labels.clone());
-    inherit_annotations(&mut shared, graph.graph);
     if let Some(id) = restarted_at {
         shared.annotations.insert(annotations::RESTART_AT.to_owned(), id.clone());
     }
@@ -169,13 +170,21 @@ fn names_account(spec: &SharedSpec) -> bool {
     named.into_iter().flatten().any(|name| !name.is_empty())
 }
 
-/// The graph's own switches reach every component and win there (`workload.md` section 4.1).
-fn inherit_annotations(shared: &mut SharedSpec, graph: &DynamoGraphDeployment) {
+/// The graph's own switches reach every component and win there (`workload.md` section 4.1). The origin is what the
+/// components have, once there are some.
+fn inherit_annotations(shared: &mut SharedSpec, graph: &DynamoGraphDeployment, origin: Option<&Origin>) {
     const INHERITED: [&str; 3] =
         [annotations::ENABLE_METRICS, annotations::DISCOVERY_BACKEND, annotations::ORIGIN_VERSION];
     let of_graph = graph.metadata.annotations.iter().flatten();
     let inherited = of_graph.filter(|(key, _)| INHERITED.contains(&key.as_str()));
     shared.annotations.extend(inherited.map(|(key, value)| (key.clone(), value.clone())));
+    match origin {
+        Some(Origin(Some(version))) => {
+            shared.annotations.insert(annotations::ORIGIN_VERSION.to_owned(), version.clone());
+        }
+        Some(Origin(None)) => _ = shared.annotations.remove(annotations::ORIGIN_VERSION),
+        None => {}
+    }
 }
 
 /// Union by name in which the service's entry wins; left as written when the graph has none.

@@ -24,9 +24,11 @@ pub struct Plan {
 pub fn plan(graph: &DynamoGraphDeployment, facts: &GraphFacts) -> Plan {
     let known = graph.status.as_ref().and_then(|status| status.restart.as_ref());
     // What pods have they keep: taking the annotation away would restart them. One that a service sets itself is its
-    // own.
+    // own as long as nobody asked for a restart of the graph.
+    let was_asked = known.is_some() || graph.spec.restart.is_some();
     let services = graph.spec.services.iter();
-    let services = services.filter(|(_, spec)| !spec.annotations.contains_key(annotations::RESTART_AT));
+    let services =
+        services.filter(|(_, spec)| was_asked || !spec.annotations.contains_key(annotations::RESTART_AT));
     let mut restarted_at: BTreeMap<String, String> = services
         .filter_map(|(service, _)| {
             Some((service.clone(), facts.components.get(service)?.restarted_at.clone()?))

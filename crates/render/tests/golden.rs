@@ -22,7 +22,7 @@ use dynamo_render::{
         CheckpointConfig, CheckpointStorage, DEFAULT_DEBUGGER, DiscoveryBackend, IngressDefaults,
         RouteDefaults,
     },
-    facts::{FoundCheckpoint, LiveComponent},
+    facts::{FoundCheckpoint, LiveComponent, Origin},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -139,6 +139,8 @@ struct FactsFile {
     component_account: Option<String>,
     /// Names of the other components that serve the same model.
     model_sharers: Vec<String>,
+    /// What the components say of the graph's origin; nothing is said where this is absent.
+    origin: Option<String>,
     /// By service: what its component has, and whether it is ready.
     components: BTreeMap<String, ComponentFile>,
     /// By service.
@@ -182,6 +184,7 @@ impl FactsFile {
             checkpoint: checkpoints.values().next().cloned(),
         };
         let graph_facts = GraphFacts {
+            origin: self.origin.map(|version| Origin(Some(version))),
             components: components.collect(),
             adapter_replicas: self.adapter_replicas,
             checkpoints,

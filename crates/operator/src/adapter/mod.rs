@@ -9,10 +9,11 @@ use dynamo_api::v1alpha1::{DynamoGraphDeployment, DynamoGraphDeploymentScalingAd
 use dynamo_kubekit::{
     apply::{ApplyError, Class},
     backoff::jittered,
-    cache::{Cache, Feed, Roster, reference},
+    cache::{Cache, Feed, Roster, controller_of, reference},
     client::chain,
     key_of,
 };
+use dynamo_render::adapter::is_enabled;
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams},
@@ -79,8 +80,12 @@ async fn pass(entry: &Roster<DynamoGraphDeploymentScalingAdapter>, ctx: &Context
     }
     let target = &adapter.spec.dgd_ref;
     let graph = ctx.caches.graphs.get(&namespace, &target.name);
+    // The adapter of a graph that is gone says nothing about its successor.
+    let is_its = |graph: &DynamoGraphDeployment| {
+        controller_of(&*adapter).is_none_or(|owner| Some(&owner.uid) == graph.metadata.uid.as_ref())
+    };
     let graph = graph
-        .filter(|graph| graph.metadata.deletion_timestamp.is_none())
+        .filter(|graph| graph.metadata.deletion_timestamp.is_none() && is_its(graph))
         .ok_or_else(|| Error::NoGraph { namespace: namespace.clone(), name: target.name.clone() })?;
     let service = graph.spec.services.get(&target.service_name).ok_or_else(|| Error::NoService {
         graph: target.name.clone(),
@@ -108,7 +113,11 @@ async fn scale(
 ) -> Result<bool, Error> {
     let name = &adapter.spec.dgd_ref.service_name;
     let present = service.replicas.unwrap_or(1);
-    let Some(wanted) = adapter.spec.replicas.filter(|wanted| *wanted != present) else { return Ok(false) };
+    // One that the graph made and no longer wants is on its way out; who switched it off sets the replicas.
+    let is_wanted = controller_of(adapter).is_none() || is_enabled(service);
+    let Some(wanted) = adapter.spec.replicas.filter(|wanted| is_wanted && *wanted != present) else {
+        return Ok(false);
+    };
     let (namespace, graph_name) = key_of(graph);
     let change = json!({
         "metadata": {"uid": graph.metadata.uid, "resourceVersion": graph.metadata.resource_version},

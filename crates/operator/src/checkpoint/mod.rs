@@ -101,7 +101,11 @@ async fn make<'a>(ctx: &Context, subject: Subject<'_>) -> Result<Outcome<'a>, Er
     if status::is_complete(checkpoint, hash) {
         return Ok(Outcome::Complete(None));
     }
-    Ok(match dereference::job_state(ctx, checkpoint) {
+    let job = dereference::job_state(ctx, checkpoint);
+    if let (None, Some(why)) = (&job, status::failure(checkpoint, hash)) {
+        return Ok(Outcome::Failed(why));
+    }
+    Ok(match job {
         Some(JobState::Running) => Outcome::Running,
         Some(JobState::Complete(at)) => Outcome::Complete(at),
         Some(JobState::Failed(why)) => Outcome::Failed(why),

@@ -20,6 +20,9 @@ use kube::Resource;
 use super::Error;
 use crate::context::{Context, now};
 
+/// Stands between the name of a Job that failed and why.
+const FAILED: &str = " failed: ";
+
 /// A checkpoint and what follows from its identity.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Subject<'a> {
@@ -49,6 +52,16 @@ pub(super) fn is_complete(checkpoint: &DynamoCheckpoint, hash: &str) -> bool {
     status.is_some_and(|status| {
         status.identity_hash.as_deref() == Some(hash) && holds(&status.conditions, types::JOB_COMPLETED)
     })
+}
+
+/// Why the Job for this identity failed, if it did: it used up its tries, and is not made again when it goes in time.
+pub(super) fn failure(checkpoint: &DynamoCheckpoint, hash: &str) -> Option<String> {
+    let status = checkpoint.status.as_ref().filter(|status| status.identity_hash.as_deref() == Some(hash))?;
+    let failed = |c: &&Condition| c.type_ == types::JOB_COMPLETED && c.reason == reason::JOB_FAILED;
+    let condition = status.conditions.iter().find(failed)?;
+    let is_current = condition.observed_generation == checkpoint.metadata.generation;
+    let why = condition.message.split_once(FAILED).map_or(condition.message.as_str(), |(_, why)| why);
+    is_current.then(|| why.to_owned())
 }
 
 /// Whether there was a Job before.
@@ -125,7 +138,7 @@ fn compute(
             (CheckpointPhase::Ready, None)
         }
         Outcome::Failed(why) => {
-            let message = format!("Job {job} failed: {why}");
+            let message = format!("Job {job}{FAILED}{why}");
             set(types::JOB_CREATED, TRUE, reason::JOB_CREATED, created);
             set(types::JOB_COMPLETED, FALSE, reason::JOB_FAILED, message.clone());
             (CheckpointPhase::Failed, Some(message))

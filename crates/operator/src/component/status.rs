@@ -46,7 +46,8 @@ pub(super) async fn report(
         ctx.unsaid_of_components.settle(&key_of(dcd));
         return Ok(None);
     }
-    if !is_news(&before, &after)
+    if matches!(outcome, Outcome::Applied(..))
+        && !is_news(&before, &after)
         && let Some(left) = ctx.unsaid_of_components.wait(key_of(dcd))
     {
         return Ok(Some(left));

@@ -1,12 +1,16 @@
 //! Writes what a graph owns, accounts before the components whose pods use them, and takes away what it no longer
 //! wants. Nothing is decided here.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use dynamo_api::v1alpha1::{
-    DynamoComponentDeployment, DynamoGraphDeployment, RestartStatus, ServiceCheckpointStatus,
+    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentScalingAdapter, RestartStatus,
+    ServiceCheckpointStatus,
 };
-use dynamo_kubekit::apply::ApplyError;
+use dynamo_kubekit::{apply::ApplyError, key_of, prune::prune};
 use dynamo_render::{
     graph::{DiscoveryObjects, GraphObjects},
     picker::PickerObjects,
@@ -55,7 +59,7 @@ pub(super) async fn apply(
     }
     claims::ensure(ctx, dgd, claims).await.map_err(Error::Claims)?;
     checkpoint::ensure(ctx, checkpoints).await.map_err(Error::Checkpoints)?;
-    ctx.apply_all(&ctx.caches.adapters, adapters, &owner).await.map_err(Error::Adapters)?;
+    apply_adapters(ctx, &owner, adapters).await.map_err(Error::Adapters)?;
     apply_discovery(ctx, &owner, discovery).await.map_err(Error::Discovery)?;
     apply_picker(ctx, &owner, picker).await?;
     if mpi::is_needed(dgd) {
@@ -67,6 +71,21 @@ pub(super) async fn apply(
     let components = ctx.apply_all(&ctx.caches.components, components, &owner).await;
     let components = components.map_err(Error::Components)?;
     Ok(Applied { components, restart, checkpoints: checkpoint_uses })
+}
+
+/// Their replicas are whoever's who scales, once they exist.
+async fn apply_adapters(
+    ctx: &Context,
+    owner: &OwnerReference,
+    adapters: Vec<DynamoGraphDeploymentScalingAdapter>,
+) -> Result<(), ApplyError> {
+    let (applier, cache) = (&ctx.applier, &ctx.caches.adapters);
+    let mut wanted = BTreeSet::new();
+    for adapter in adapters {
+        wanted.insert(key_of(&adapter).1);
+        applier.apply_seeded(cache, adapter, owner, &["/spec/replicas"]).await?;
+    }
+    prune(&ctx.client, cache, &owner.uid, &wanted, &ctx.metrics).await.map(drop)
 }
 
 /// The picker's configuration before its pool: a pool without one would have nobody to ask.

@@ -41,7 +41,8 @@ pub(super) async fn report(
         ctx.unsaid_of_graphs.settle(&key_of(dgd));
         return Ok(None);
     }
-    if !is_news(&before, &after)
+    if matches!(outcome, Outcome::Applied(_))
+        && !is_news(&before, &after)
         && let Some(left) = ctx.unsaid_of_graphs.wait(key_of(dgd))
     {
         return Ok(Some(left));

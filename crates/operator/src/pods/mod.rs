@@ -164,7 +164,7 @@ impl Index {
     fn insert(&mut self, namespace: &str, name: &str, pod: &Arc<SeenPod>) {
         let trouble = match &pod.view.state {
             State::Ready | State::Leaving => return self.remove(namespace, &pod.view.component, name),
-            State::Starting => None,
+            State::Starting | State::Mounted => None,
             State::Troubled(trouble) => Some((**trouble).clone()),
         };
         let of_component = self.pods.entry((namespace.to_owned(), pod.view.component.clone())).or_default();
@@ -204,7 +204,7 @@ impl Index {
 
     /// The trouble of a pod. Of one that starts the events tell what its volumes lack; later they are history.
     fn told(&self, namespace: &str, name: &str, known: &Known) -> Option<Trouble> {
-        if known.trouble.is_some() {
+        if known.trouble.is_some() || known.pod.view.state == State::Mounted {
             return known.trouble.clone();
         }
         let events = self.events.get(&(namespace.to_owned(), name.to_owned()))?;

@@ -38,8 +38,10 @@ pub struct PodView {
 pub enum State {
     Ready,
     Leaving,
-    /// Nothing is wrong, as far as the pod itself says.
+    /// Nothing is wrong, as far as the pod itself says, and its volumes are not mounted yet.
     Starting,
+    /// Nothing is wrong, and its volumes are mounted.
+    Mounted,
     Troubled(Box<Trouble>),
 }
 
@@ -48,14 +50,16 @@ impl From<Pod> for PodView {
         let mut label = |name: &str| pod.metadata.labels.as_mut().and_then(|labels| labels.remove(name));
         let (component, revision) = (label(labels::SELECTOR).unwrap_or_default(), label(REVISION));
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref());
-        let is_ready =
-            conditions.unwrap_or_default().iter().any(|one| one.type_ == "Ready" && one.status == "True");
+        let conditions = conditions.unwrap_or_default();
+        let holds = |type_: &str| conditions.iter().any(|one| one.type_ == type_ && one.status == "True");
+        let is_ready = holds("Ready");
         let state = if pod.metadata.deletion_timestamp.is_some() {
             State::Leaving
         } else if is_ready {
             State::Ready
         } else {
-            trouble::of(&pod).map_or(State::Starting, |trouble| State::Troubled(Box::new(trouble)))
+            let calm = if holds("PodReadyToStartContainers") { State::Mounted } else { State::Starting };
+            trouble::of(&pod).map_or(calm, |trouble| State::Troubled(Box::new(trouble)))
         };
         Self { component, revision, created: pod.metadata.creation_timestamp, state }
     }

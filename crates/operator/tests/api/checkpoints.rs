@@ -193,7 +193,7 @@ async fn a_reference_waits_for_its_checkpoint() {
     let ns = plane.namespace(&client).await;
     create(&client, &ns, &warm("g", json!({"enabled": true, "checkpointRef": "warm"}))).await;
     eventually("the missing checkpoint is named", || async {
-        let message = state(&client, &ns, "g", "pending").await;
+        let message = state(&client, &ns, "g", "failed").await;
         if message.contains("spec.checkpoint.checkpointRef: \"warm\"") { Ok(()) } else { Err(message) }
     })
     .await;
@@ -214,7 +214,7 @@ async fn without_the_flag_checkpoints_are_admitted_and_left_alone() {
     let made = by_hand(&client, &ns, "warm", "Qwen/Qwen3-0.6B").await;
     create(&client, &ns, &warm("g", identified("Auto"))).await;
     eventually("the flag is named", || async {
-        let message = state(&client, &ns, "g", "pending").await;
+        let message = state(&client, &ns, "g", "failed").await;
         if message.contains("--checkpoint-enabled") { Ok(()) } else { Err(message) }
     })
     .await;

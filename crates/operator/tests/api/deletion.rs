@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
+use dynamo_api::v1alpha1::{
+    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentScalingAdapter as Adapter,
+};
 use dynamo_testkit::{Plane, eventually};
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -13,9 +15,10 @@ use kube::{
     Client, ResourceExt,
     api::{DeleteParams, ListParams, PropagationPolicy},
 };
+use serde_json::json;
 
 use crate::{
-    graphs::{aggregated, api, create, make_ready, names},
+    graphs::{self, aggregated, api, create, make_ready, names, patch},
     operator,
 };
 
@@ -57,7 +60,22 @@ async fn the_pods_of_a_graph_that_is_deleted_without_its_children_run_on_and_are
     operator();
     let client = Plane::shared().client().await;
     let ns = Plane::shared().namespace(&client).await;
-    create(&client, &ns, &aggregated("g")).await;
+    let mut graph = aggregated("g");
+    graph["spec"]["services"]["Worker"]["scalingAdapter"] = json!({"enabled": true});
+    create(&client, &ns, &graph).await;
+    make_ready(&client, &ns, "g").await;
+    // It was restarted and scaled in its life, of which its manifest knows nothing.
+    let restart = json!({"spec": {"restart": {"id": "r1", "strategy": {"type": "Parallel"}}}});
+    patch::<DynamoGraphDeployment>(&client, &ns, "g", restart).await;
+    patch::<Adapter>(&client, &ns, "g-worker", json!({"spec": {"replicas": 3}})).await;
+    eventually("it is restarted and scaled", || async {
+        let all = deployments(&client, &ns).await;
+        let generations: Vec<_> =
+            all.values().map(|(_, generation)| generation.unwrap_or_default()).collect();
+        let scaled = graphs::deployment(&client, &ns, "g-worker").await.spec.unwrap().replicas == Some(3);
+        if scaled && generations.iter().all(|at| *at > 1) { Ok(()) } else { Err(format!("{all:?}")) }
+    })
+    .await;
     make_ready(&client, &ns, "g").await;
     let before = deployments(&client, &ns).await;
     let params =
@@ -74,9 +92,23 @@ async fn the_pods_of_a_graph_that_is_deleted_without_its_children_run_on_and_are
     // Their controller has seen them by now, or does in a moment: it must find nothing to change.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     assert_eq!(deployments(&client, &ns).await, before, "orphaned pods were replaced");
-    create(&client, &ns, &aggregated("g")).await;
+    create(&client, &ns, &graph).await;
     make_ready(&client, &ns, "g").await;
-    assert_eq!(deployments(&client, &ns).await, before, "a successor replaced the pods");
+    eventually("the successor takes over what its adapter says", || async {
+        let successor: DynamoGraphDeployment = api(&client, &ns).get("g").await.unwrap();
+        let replicas = successor.spec.services["Worker"].replicas;
+        if replicas == Some(3) { Ok(()) } else { Err(format!("{replicas:?}")) }
+    })
+    .await;
+    make_ready(&client, &ns, "g").await;
+    let after = deployments(&client, &ns).await;
+    let uids = |all: &BTreeMap<String, (Option<String>, Option<i64>)>| {
+        all.values().map(|(uid, _)| uid.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(uids(&after), uids(&before), "a successor made new Deployments");
+    let worker = graphs::deployment(&client, &ns, "g-worker").await.spec.unwrap();
+    let template = worker.template.metadata.unwrap().annotations.unwrap();
+    assert_eq!((worker.replicas, template["nvidia.com/restartAt"].as_str()), (Some(3), "r1"));
     for component in ["g-frontend", "g-worker"] {
         let dcd: DynamoComponentDeployment = api(&client, &ns).get(component).await.unwrap();
         assert_eq!(dcd.owner_references()[0].controller, Some(true), "{component} has an owner again");

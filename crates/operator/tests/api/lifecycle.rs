@@ -204,6 +204,29 @@ async fn children_are_not_made_again_while_a_graph_goes_away_in_the_foreground()
 }
 
 #[tokio::test]
+async fn a_graph_that_loses_its_origin_keeps_the_pods_that_it_has() {
+    const ORIGIN: &str = "nvidia.com/dynamo-operator-origin-version";
+    operator();
+    let client = Plane::shared().client().await;
+    let ns = Plane::shared().namespace(&client).await;
+    let mut graph = aggregated("g");
+    graph["metadata"]["annotations"] = json!({ORIGIN: "0.9.0+dynamo-rs"});
+    // Given only to graphs that this operator admitted.
+    graph["spec"]["services"]["Worker"]["resources"] = json!({"requests": {"gpu": "1"}});
+    create(&client, &ns, &graph).await;
+    make_ready(&client, &ns, "g").await;
+    let before = graphs::deployment(&client, &ns, "g-worker").await;
+    // What `kubectl replace` with the user's own file does.
+    let change = json!({"metadata": {"annotations": {ORIGIN: null}, "labels": {"touched": "yes"}}});
+    patch::<DynamoGraphDeployment>(&client, &ns, "g", change).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let after = graphs::deployment(&client, &ns, "g-worker").await;
+    assert_eq!(after.metadata.generation, before.metadata.generation, "the pods were replaced");
+    let limits = after.spec.unwrap().template.spec.unwrap().containers.remove(0).resources.unwrap().limits;
+    assert!(limits.unwrap().contains_key("nvidia.com/gpu"));
+}
+
+#[tokio::test]
 async fn switching_discovery_to_etcd_takes_the_account_away() {
     operator();
     let client = Plane::shared().client().await;

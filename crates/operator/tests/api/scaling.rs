@@ -74,14 +74,25 @@ async fn an_adapter_goes_when_it_is_no_longer_asked_for() {
     create(&client, &ns, &scaled()).await;
     make_ready(&client, &ns, "g").await;
     assert_eq!(names::<Adapter>(&client, &ns).await, ["g-worker"]);
-    let change = json!({"spec": {"services": {"Worker": {"scalingAdapter": null}}}});
+    scale(&client, &ns, 3).await;
+    eventually("the graph follows", || async {
+        let seen = replicas(&client, &ns).await;
+        if seen == (Some(3), Some(3)) { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await;
+    // Who switches it off says what holds from then on.
+    let change = json!({"spec": {"services": {"Worker": {"scalingAdapter": null, "replicas": 2}}}});
     patch::<DynamoGraphDeployment>(&client, &ns, "g", change).await;
     eventually("the adapter is gone", || async {
         let left = names::<Adapter>(&client, &ns).await;
         if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
     })
     .await;
-    assert_eq!(replicas(&client, &ns).await, (Some(2), Some(2)));
+    eventually("the graph's own number holds", || async {
+        let seen = replicas(&client, &ns).await;
+        if seen == (Some(2), Some(2)) { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -23,12 +23,14 @@ const TOLD_BY: [(&str, &str); 5] = [
     (annotations::DYN_DISCOVERY_BACKEND, "DYN_DISCOVERY_BACKEND"),
 ];
 
-/// Prepares a rendered pod for the checkpoint with this hash, and says in `said`, its annotations, who it is.
+/// Prepares a rendered pod for the checkpoint with this hash, and says in `said`, its annotations, who it is: only of a
+/// graph that is `ours`, since the reference sets none and the pods of its graphs must not change.
 pub(crate) fn prepare_pod(
     pod: &mut PodSpec,
     said: &mut BTreeMap<String, String>,
     hash: &str,
     config: &CheckpointConfig,
+    ours: bool,
 ) -> Result<(), CheckpointError> {
     let place = place(hash, config)?;
     pod.host_ipc = Some(true);
@@ -39,7 +41,9 @@ pub(crate) fn prepare_pod(
     let named_main = pod.containers.iter().position(|container| container.name == MAIN_CONTAINER);
     let mut added = Vec::new();
     if let Some(main) = pod.containers.get_mut(named_main.unwrap_or_default()) {
-        tell(main, said);
+        if ours {
+            tell(main, said);
+        }
         // The image's entry point decides between restoring and this command.
         let command = main.command.take().unwrap_or_default();
         let arguments: Vec<String> =

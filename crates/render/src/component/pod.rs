@@ -43,14 +43,16 @@ pub(super) fn build_template(
 ) -> Result<PodTemplateSpec, BuildError> {
     let metadata = component.spec.extra_pod_metadata.clone().unwrap_or_default();
     let mut annotations = pod_annotations(component, &metadata);
+    let ours = origin::is_ours(&component.spec.annotations);
     let mut pod = build_pod(component, config, facts)?;
     if let Some((config, hash)) = checkpoint::resolve(component.spec, config, facts.checkpoint.as_ref())? {
-        checkpoint::prepare_pod(&mut pod, &mut annotations, &hash, config)?;
+        checkpoint::prepare_pod(&mut pod, &mut annotations, &hash, config, ours)?;
     }
     if with_debugger {
         debug::add_debugger(&mut pod, config);
     }
-    if config.restricted_security {
+    // A value that had no effect before must not change the pods of graphs that ran under it.
+    if config.restricted_security && ours {
         security::restrict(&mut pod);
     }
     Ok(PodTemplateSpec {

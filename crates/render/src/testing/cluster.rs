@@ -11,7 +11,7 @@ use crate::{
     config::{
         CheckpointConfig, CheckpointStorage, DiscoveryBackend, IngressDefaults, OperatorConfig, RouteDefaults,
     },
-    facts::{Facts, FoundCheckpoint, GraphFacts, LiveComponent},
+    facts::{Facts, FoundCheckpoint, GraphFacts, LiveComponent, Origin},
 };
 
 /// What an operator was told: everything, or what a chart says by default.
@@ -105,12 +105,19 @@ pub fn facts() -> BoxedStrategy<(GraphFacts, Facts)> {
         ..OwnerReference::default()
     };
     let sharers = prop::option::of(Just(sharer));
-    let of_graph =
-        (by_service(component.boxed()), by_service((0..100i32).boxed()), by_service(checkpoint.boxed()));
+    let origin = prop::option::of(prop::option::of(one_of(&["0.9.0", "0.9.0+dynamo-rs"])));
+    let of_graph = (
+        by_service(component.boxed()),
+        by_service((0..100i32).boxed()),
+        by_service(checkpoint.boxed()),
+        origin,
+    );
     (of_graph, secrets, account, sharers)
-        .prop_map(|((components, adapter_replicas, checkpoints), pull_secrets, component_account, sharer)| {
+        .prop_map(|(of_graph, pull_secrets, component_account, sharer)| {
+            let (components, adapter_replicas, checkpoints, origin) = of_graph;
             let graph_facts = GraphFacts {
                 components,
+                origin: origin.map(Origin),
                 adapter_replicas,
                 checkpoints: checkpoints.clone(),
                 pull_secrets: pull_secrets.clone(),

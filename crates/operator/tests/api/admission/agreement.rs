@@ -39,7 +39,10 @@ async fn a_graph_that_slips_past_admission_gets_the_verdict_of_admission_as_its_
         };
         let name = format!("g{number}");
         let metadata = object.entry("metadata").or_insert_with(|| json!({}));
-        *metadata = json!({"name": name, "annotations": metadata["annotations"]});
+        // One that slips past admission lacks its stamp, which some rules ask for: here it has the stamp from the start.
+        let mut annotations = metadata["annotations"].as_object().cloned().unwrap_or_default();
+        annotations.entry("nvidia.com/dynamo-operator-origin-version").or_insert(json!("0.9.0+dynamo-rs"));
+        *metadata = json!({"name": name, "annotations": annotations});
         object.insert("apiVersion".to_owned(), json!("nvidia.com/v1alpha1"));
         object.insert("kind".to_owned(), json!("DynamoGraphDeployment"));
         let object = Value::Object(object);
