@@ -133,7 +133,7 @@ pub(crate) fn build_pod(
     pod.service_account_name = Some(account(component, config, facts, &user.pod_spec, base_account));
     pod.containers.push(main);
     pod.image_pull_secrets = pull_secrets::merge(pod.image_pull_secrets.take(), spec, facts);
-    let volumes = volumes::build_volumes(spec, component.graph);
+    let volumes = volumes::build_volumes(spec, component.graph, origin::is_ours(&spec.annotations));
     let known: Vec<_> = pod.volumes.iter().flatten().map(|volume| volume.name.clone()).collect();
     let added = volumes.into_iter().filter(|volume| !known.contains(&volume.name));
     pod.volumes.get_or_insert_default().extend(added);
@@ -210,8 +210,9 @@ fn build_main_container(
     let role = Role::of(component.component_type);
     let user = spec.extra_pod_spec.as_ref().and_then(|pod| pod.main_container.as_ref());
     let of_user = user.and_then(|container| container.env.as_deref()).unwrap_or_default();
-    let mut main = merge_main(spec, origin::is_ours(&spec.annotations))?;
-    if role == Role::Epp && main.args.as_ref().is_none_or(Vec::is_empty) {
+    let ours = origin::is_ours(&spec.annotations);
+    let mut main = merge_main(spec, ours)?;
+    if role == Role::Epp && main.args.as_ref().is_none_or(|args| args.is_empty() && !ours) {
         main.args = Some(picker::args(component.graph, component.namespace));
     }
     if let Some(secret) = &spec.env_from_secret {
@@ -221,7 +222,7 @@ fn build_main_container(
         });
     }
     main.env = Some(build_env(component, config, role, of_user));
-    main.volume_mounts = Some(volumes::build_mounts(spec, main.volume_mounts.take(), VLLM_CACHE));
+    main.volume_mounts = Some(volumes::build_mounts(spec, main.volume_mounts.take(), VLLM_CACHE, ours));
     Ok(main)
 }
 

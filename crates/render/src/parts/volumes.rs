@@ -1,7 +1,7 @@
 //! Volumes and mounts of the main container (`workload.md` section 6.5).
 //! Each claim is one volume, however often it is mounted. What the user put at a name or a path stays there.
 
-use dynamo_api::v1alpha1::{ExtraPodSpec, ServiceVolumeMount, SharedSpec};
+use dynamo_api::v1alpha1::{ServiceVolumeMount, SharedSpec};
 use k8s_openapi::{
     api::core::v1::{
         ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource, Volume,
@@ -10,7 +10,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use crate::{component::ComponentType, names, origin, picker};
+use crate::{component::ComponentType, names, picker};
 
 const SHARED_MEMORY: &str = "shared-memory";
 const SHARED_MEMORY_PATH: &str = "/dev/shm";
@@ -20,11 +20,12 @@ pub(crate) const PICKER_CONFIG_PATH: &str = "/etc/epp";
 const PICKER_CACHE: &str = "hf-cache";
 const PICKER_CACHE_PATH: &str = "/home/nonroot/.cache";
 
-/// Those of an endpoint picker, claims in the order of the mounts, then shared memory. `graph` is the graph's name.
+/// Those of an endpoint picker, claims in the order of the mounts, then shared memory. `graph` is the graph's name;
+/// `ours` says whether this operator admitted it.
 #[must_use]
-pub fn build_volumes(spec: &SharedSpec, graph: &str) -> Vec<Volume> {
+pub fn build_volumes(spec: &SharedSpec, graph: &str, ours: bool) -> Vec<Volume> {
     let is_claim = |volume: &Volume| spec.volume_mounts.iter().any(|mount| mount.name == volume.name);
-    let mut volumes = if adds_picker_volumes(spec) { picker_volumes(spec, graph) } else { Vec::new() };
+    let mut volumes = if picker_parts(spec, ours).0 { picker_volumes(spec, graph) } else { Vec::new() };
     volumes.retain(|volume| !is_claim(volume));
     for mount in &spec.volume_mounts {
         if volumes.iter().all(|volume| volume.name != mount.name) {
@@ -47,9 +48,14 @@ pub fn build_volumes(spec: &SharedSpec, graph: &str) -> Vec<Volume> {
 /// The user's mounts, those of an endpoint picker, claims, then shared memory; a path that is taken is not mounted
 /// over.
 #[must_use]
-pub fn build_mounts(spec: &SharedSpec, user: Option<Vec<VolumeMount>>, vllm_cache: &str) -> Vec<VolumeMount> {
+pub fn build_mounts(
+    spec: &SharedSpec,
+    user: Option<Vec<VolumeMount>>,
+    vllm_cache: &str,
+    ours: bool,
+) -> Vec<VolumeMount> {
     let mut mounts = user.unwrap_or_default();
-    if adds_picker_mounts(spec) {
+    if picker_parts(spec, ours).1 {
         let of_claims =
             |path: &str| spec.volume_mounts.iter().any(|m| m.mount_point.as_deref() == Some(path));
         for (name, path, read_only) in
@@ -77,24 +83,19 @@ fn add(mounts: &mut Vec<VolumeMount>, name: &str, path: &str, read_only: Option<
     }
 }
 
-/// Lists of the user's take the place of the picker's own in graphs of the reference: their pods must not change.
-fn adds_picker_volumes(spec: &SharedSpec) -> bool {
-    let volumes = |pod: &ExtraPodSpec| pod.pod_spec.volumes.as_ref().is_some_and(|all| !all.is_empty());
-    is_picker(spec)
-        && (origin::is_ours(&spec.annotations) || !spec.extra_pod_spec.as_ref().is_some_and(volumes))
-}
-
-fn adds_picker_mounts(spec: &SharedSpec) -> bool {
-    let mounts = |pod: &ExtraPodSpec| {
-        let main = pod.main_container.as_ref().and_then(|main| main.volume_mounts.as_ref());
-        main.is_some_and(|all| !all.is_empty())
-    };
-    is_picker(spec)
-        && (origin::is_ours(&spec.annotations) || !spec.extra_pod_spec.as_ref().is_some_and(mounts))
-}
-
-fn is_picker(spec: &SharedSpec) -> bool {
-    ComponentType::of(spec) == ComponentType::Epp
+/// Whether a picker gets its own volumes, and its own mounts. Under the reference a list of the user's replaces either; a
+/// graph of which pods may run like that keeps it so. With own volumes and no own mounts none can.
+fn picker_parts(spec: &SharedSpec, ours: bool) -> (bool, bool) {
+    if ComponentType::of(spec) != ComponentType::Epp {
+        return (false, false);
+    }
+    let user = spec.extra_pod_spec.as_ref();
+    let has_volumes =
+        user.and_then(|pod| pod.pod_spec.volumes.as_ref()).is_some_and(|volumes| !volumes.is_empty());
+    let has_mounts = user
+        .and_then(|pod| pod.main_container.as_ref()?.volume_mounts.as_ref())
+        .is_some_and(|mounts| !mounts.is_empty());
+    if ours || !has_mounts { (true, true) } else { (!has_volumes, false) }
 }
 
 /// The picker's configuration, out of the ConfigMap that the user names or of the one that the graph makes, and room

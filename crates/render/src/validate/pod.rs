@@ -46,7 +46,7 @@ pub(super) fn check(place: &Place<'_>, spec: &SharedSpec, main: Option<&Containe
         verdict,
     );
     // Only their names count, and no name depends on that of the graph.
-    let added = volumes::build_volumes(spec, "");
+    let added = volumes::build_volumes(spec, "", place.ours);
     let volumes = Volumes {
         there: pod
             .volumes
