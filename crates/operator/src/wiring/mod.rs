@@ -238,7 +238,7 @@ impl Wiring {
                 graphs.wake_all();
                 components.wake_all();
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
