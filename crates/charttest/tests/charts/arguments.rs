@@ -115,10 +115,10 @@ fn every_option_at_once_keeps_the_order_of_the_contract() {
 }
 
 /// Values, the flag they set, and what it is with and without them.
-type Case = (Value, &'static str, Option<&'static str>, Option<&'static str>);
+type FlagCase = (Value, &'static str, Option<&'static str>, Option<&'static str>);
 
-/// Those of Ingresses and VirtualServices.
-fn route_cases() -> Vec<Case> {
+/// How frontends are reached from outside.
+fn route_flag_cases() -> Vec<FlagCase> {
     vec![
         (
             json!({"dynamo": {"istio": {"enabled": true, "gateway": "a/b"}}}),
@@ -181,8 +181,7 @@ fn route_cases() -> Vec<Case> {
     ]
 }
 
-/// All others.
-fn flag_cases() -> Vec<Case> {
+fn flag_cases() -> Vec<FlagCase> {
     vec![
         (json!({"natsAddr": "nats://n:4222"}), "natsAddr", Some("nats://n:4222"), None),
         (json!({"etcdAddr": "http://e:2379"}), "etcdAddr", Some("http://e:2379"), None),
@@ -238,7 +237,7 @@ fn flag_cases() -> Vec<Case> {
 fn each_value_sets_its_flag_and_without_it_the_default_stands() {
     let helm = or_skip!(Helm::find(), "helm");
     let default = helm.operator(&json!({}));
-    for (values, flag, set, unset) in flag_cases().into_iter().chain(route_cases()) {
+    for (values, flag, set, unset) in flag_cases().into_iter().chain(route_flag_cases()) {
         assert_eq!(default.flag(flag).as_deref(), unset, "--{flag} by default");
         assert_eq!(helm.operator(&values).flag(flag).as_deref(), set, "--{flag} with {values}");
     }

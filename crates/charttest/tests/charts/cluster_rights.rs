@@ -47,8 +47,13 @@ fn lease(namespace: &str, name: &str) -> String {
     )
 }
 
-const CLAIM: &str = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: models, namespace: tenant}\n\
-    spec: {accessModes: [ReadWriteMany], resources: {requests: {storage: 1Gi}}}\n";
+fn claim(name: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {name}, namespace: {TENANT}}}\n\
+         spec: {{accessModes: [ReadWriteMany], resources: {{requests: {{storage: 1Gi}}}}}}\n"
+    )
+}
+
 const CONFIG: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: graph-epp-config, namespace: tenant}\ndata: {a: b}\n";
 const INGRESS: &str = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: graph, namespace: tenant}\n\
@@ -94,14 +99,14 @@ fn certificate_attempts(suffix: &str) -> Vec<Attempt> {
 fn surroundings(plane: &ControlPlane) {
     let other = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: other}\n";
     let source = secret(NAMESPACE, "mpi-run-ssh-secret");
-    let documents = [other, &source, &secret(NAMESPACE, "other"), &secret(TENANT, "other")].join("---\n");
+    let secrets = [secret(NAMESPACE, "other"), secret(TENANT, "other")];
+    let documents = [other, &source, &secrets[0], &secrets[1], &claim("models")].join("---\n");
     plane.kubectl().apply(&documents).expect("the surroundings");
-    let left = ["delete", "secret,lease,rolebinding,pvc,job", "--ignore-not-found", "-n"];
+    let left = ["delete", "secret,lease,rolebinding,job", "--ignore-not-found", "-n"];
     for (namespace, name) in [
         (NAMESPACE, "webhook-server-cert"),
         (TENANT, "mpi-run-ssh-secret"),
         (TENANT, "dynamo-operator-namespace-scope"),
-        (TENANT, "models"),
         (TENANT, "checkpoint-a"),
     ] {
         plane.kubectl().run(&[&left[..], &[namespace, name]].concat()).expect("traces of other tests go");
@@ -153,9 +158,9 @@ fn a_cluster_wide_operator_can_do_its_work_and_no_more() {
             attempt(false, "hands out everything", &bind("cluster-admin"), ""),
             attempt(true, "reads a role that it hands out", "get clusterrole FULLNAME-planner", ""),
             attempt(false, "reads other cluster roles", "get clusterrole cluster-admin", ""),
-            attempt(true, "makes a claim", "create -f -", CLAIM),
-            attempt(false, "deletes it", "delete pvc models -n tenant", ""),
-            attempt(false, "resizes it", "patch pvc models -n tenant --type=merge -p {}", ""),
+            attempt(true, "makes a claim", "create --dry-run=server -f -", &claim("more")),
+            attempt(false, "deletes one", "delete pvc models -n tenant", ""),
+            attempt(false, "resizes one", "patch pvc models -n tenant --type=merge -p {}", ""),
             attempt(true, "makes a ConfigMap", "apply --server-side -f -", CONFIG),
             attempt(true, "deletes it", "delete configmap graph-epp-config -n tenant", ""),
             attempt(true, "makes an Ingress", "apply --server-side -f -", INGRESS),

@@ -168,8 +168,13 @@ async fn a_job_that_fails_or_goes_is_told_and_one_that_goes_is_made_again() {
     let message = failed.status.unwrap().message.unwrap();
     assert!(message.contains("BackoffLimitExceeded"), "{message}");
 
-    // Whoever fixed the cause deletes the Job to try again.
+    // It used up its tries: when it goes in time it is not made again, for that would take GPUs for ever.
     api::<Job>(&client, &ns).delete("checkpoint-warm", &DeleteParams::background()).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    phase(&client, &ns, "warm", CheckpointPhase::Failed).await;
+    assert_eq!(names::<Job>(&client, &ns).await, [""; 0]);
+    // Whoever fixed the cause changes the Job of the checkpoint.
+    patch::<DynamoCheckpoint>(&client, &ns, "warm", json!({"spec": {"job": {"backoffLimit": 1}}})).await;
     phase(&client, &ns, "warm", CheckpointPhase::Creating).await;
     end_pods(&client, &ns, "checkpoint-warm", "Succeeded").await;
     phase(&client, &ns, "warm", CheckpointPhase::Ready).await;

@@ -1,46 +1,86 @@
 //! Roll-outs under edits and reverts: never fewer ready pods than the budget allows, and `Ready` only for what runs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-};
-
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
-use dynamo_testkit::{Plane, eventually, nodes};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
-use kube::{Client, api::ListParams};
+use dynamo_testkit::{Plane, eventually};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::Pod,
+};
+use kube::{
+    Client, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+};
 use serde_json::json;
 
 use crate::{
-    graphs::{aggregated, api, create, make_ready, patch, verdict},
+    graphs::{aggregated, api, create, make_ready, patch},
     operator,
 };
 
 const REPLICAS: usize = 4;
 
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
 /// Pods of the workers that are ready and not going away.
 async fn ready(client: &Client, ns: &str) -> usize {
     let workers = ListParams::default().labels("nvidia.com/selector=g-worker");
     let pods = api::<Pod>(client, ns).list(&workers).await.unwrap();
-    let is_ready = |pod: &&Pod| {
-        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        pod.metadata.deletion_timestamp.is_none()
-            && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
-    };
-    pods.iter().filter(is_ready).count()
+    pods.iter().filter(|pod| is_ready(pod) && pod.metadata.deletion_timestamp.is_none()).count()
 }
 
-/// Pods come up one look after another, while the number of ready ones is noted again and again.
-fn watch(client: Client, ns: String) -> (Arc<AtomicBool>, Arc<AtomicUsize>, tokio::task::JoinHandle<()>) {
-    let (stop, least) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(usize::MAX)));
-    let (stopped, noted) = (Arc::clone(&stop), Arc::clone(&least));
-    let task = tokio::spawn(async move {
-        while !stopped.load(Ordering::Relaxed) {
-            noted.fetch_min(ready(&client, &ns).await, Ordering::Relaxed);
-            nodes::run_pods(&client, &ns).await;
-        }
+/// Whether the controllers have seen everything that was done so far: then the next step meets no stale view of theirs,
+/// in which they may take a pod that became ready a moment ago for one that is not.
+async fn is_settled(client: &Client, ns: &str) -> bool {
+    let workers = ListParams::default().labels("nvidia.com/selector=g-worker");
+    let pods = api::<Pod>(client, ns).list(&workers).await.unwrap();
+    let sets = api::<ReplicaSet>(client, ns).list(&workers).await.unwrap();
+    let deployment: Deployment = api(client, ns).get("g-worker").await.unwrap();
+    let seen = deployment.status.unwrap_or_default().observed_generation;
+    let of_sets = sets.iter().all(|set| {
+        let (spec, status) = (set.spec.clone().unwrap(), set.status.clone().unwrap_or_default());
+        let revision = &set.labels()["pod-template-hash"];
+        let own: Vec<&Pod> =
+            pods.iter().filter(|pod| pod.labels()["pod-template-hash"] == *revision).collect();
+        status.observed_generation == set.metadata.generation
+            && own.iter().all(|pod| pod.metadata.deletion_timestamp.is_none())
+            && spec.replicas.unwrap_or_default() as usize == own.len()
+            && status.ready_replicas.unwrap_or_default() as usize
+                == own.iter().filter(|pod| is_ready(pod)).count()
     });
-    (stop, least, task)
+    seen == deployment.metadata.generation && of_sets
+}
+
+/// Reports one pod of the workers as ready that was not; `false` when all are.
+async fn one_comes_up(client: &Client, ns: &str) -> bool {
+    let workers = ListParams::default().labels("nvidia.com/selector=g-worker");
+    let pods = api::<Pod>(client, ns).list(&workers).await.unwrap();
+    let Some(pod) = pods.iter().find(|pod| !is_ready(pod) && pod.metadata.deletion_timestamp.is_none())
+    else {
+        return false;
+    };
+    let status = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+    let change = Patch::Merge(json!({"status": status}));
+    // It may be gone by now, which is a step, too.
+    let _ = api::<Pod>(client, ns).patch_status(&pod.name_any(), &PatchParams::default(), &change).await;
+    true
+}
+
+/// Waits until the Deployment has the edit.
+async fn rolled_to(client: &Client, ns: &str, level: &str) {
+    eventually("the edit reaches the Deployment", || async {
+        let deployment: Deployment = api(client, ns).get("g-worker").await.unwrap();
+        let container = deployment.spec.unwrap().template.spec.unwrap().containers.remove(0);
+        let found = container
+            .env
+            .unwrap()
+            .into_iter()
+            .any(|v| v.name == "LEVEL" && v.value.as_deref() == Some(level));
+        if found { Ok(()) } else { Err(format!("not {level}")) }
+    })
+    .await;
 }
 
 async fn set_level(client: &Client, ns: &str, level: &str) {
@@ -58,22 +98,37 @@ async fn edits_and_reverts_in_the_middle_of_a_roll_out_keep_the_unavailable_budg
     graph["spec"]["services"]["Worker"]["replicas"] = json!(REPLICAS);
     create(&client, &ns, &graph).await;
     make_ready(&client, &ns, "g").await;
+    let before: Deployment = api(&client, &ns).get("g-worker").await.unwrap();
     // 25 % of 4 may be away.
     let budget = REPLICAS - 1;
-    let (stop, least, task) = watch(client.clone(), ns.clone());
-    for level in ["2", "3", "1", "2", "1", "4", "1", "5"] {
-        set_level(&client, &ns, level).await;
-        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    let mut edits = ["2", "3", "1", "2", "1", "4", "1", "5"].into_iter();
+    for step in 0.. {
+        eventually("the controllers have seen the last step", || async {
+            let now = ready(&client, &ns).await;
+            assert!(now >= budget, "only {now} of {REPLICAS} workers are ready at step {step}");
+            if is_settled(&client, &ns).await { Ok(()) } else { Err("not yet".to_owned()) }
+        })
+        .await;
+        // An edit or a revert after every second pod that comes up, so that each finds a roll-out on its way.
+        match step % 3 {
+            0 => match edits.next() {
+                Some(level) => {
+                    set_level(&client, &ns, level).await;
+                    rolled_to(&client, &ns, level).await;
+                }
+                None if !one_comes_up(&client, &ns).await => break,
+                None => {}
+            },
+            _ => _ = one_comes_up(&client, &ns).await,
+        }
     }
-    eventually("the last edit is rolled out", || async {
-        let (state, _, message) = verdict(&client, &ns, "g").await;
-        if state == "successful" { Ok(()) } else { Err(message) }
-    })
-    .await;
-    stop.store(true, Ordering::Relaxed);
-    task.await.unwrap();
-    let least = least.load(Ordering::Relaxed);
-    assert!(least >= budget, "only {least} of {REPLICAS} workers were ready at one time");
+    make_ready(&client, &ns, "g").await;
+    let after: Deployment = api(&client, &ns).get("g-worker").await.unwrap();
+    let kept = |deployment: &Deployment| {
+        let spec = deployment.spec.as_ref().unwrap();
+        (deployment.metadata.uid.clone(), spec.replicas, spec.strategy.clone(), spec.selector.clone())
+    };
+    assert_eq!(kept(&after), kept(&before), "what the budget rests on");
     let deployment: Deployment = api(&client, &ns).get("g-worker").await.unwrap();
     let container = deployment.spec.unwrap().template.spec.unwrap().containers.remove(0);
     let level = container.env.unwrap().into_iter().find(|variable| variable.name == "LEVEL");

@@ -20,12 +20,6 @@ struct Child {
 
 const CHILDREN: [Child; 13] = [
     Child {
-        kind: ("nvidia.com", "v1alpha1", "DynamoComponentDeployment"),
-        name: "g-worker",
-        change: || json!({"spec": {"replicas": 9}}),
-        seen_at: "/spec/replicas",
-    },
-    Child {
         kind: ("apps", "v1", "Deployment"),
         name: "g-worker",
         change: || json!({"metadata": {"labels": {"nvidia.com/dynamo-component": "other"}}}),
@@ -97,6 +91,12 @@ const CHILDREN: [Child; 13] = [
         change: || json!({"spec": {"replicas": 0}}),
         seen_at: "/spec/replicas",
     },
+    Child {
+        kind: ("nvidia.com", "v1alpha1", "DynamoComponentDeployment"),
+        name: "g-worker",
+        change: || json!({"spec": {"replicas": 9}}),
+        seen_at: "/spec/replicas",
+    },
 ];
 
 fn graph() -> Value {
@@ -143,7 +143,8 @@ async fn a_child_of_any_kind_that_is_changed_or_deleted_is_put_back() {
     let Some(crds) = shared::folder("definitions of optional APIs").map(|folder| folder.join("crds")) else {
         return;
     };
-    let plane = Plane::without_controllers();
+    // With controllers: what a deleted component owned must be collected before it is made again.
+    let plane = Plane::start();
     for api in ["gaie", "istio"] {
         plane.install(&crds.join(api));
     }
