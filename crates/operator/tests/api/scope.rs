@@ -187,14 +187,10 @@ fn chain_at(claims: &[audit::Write], moment: Timestamp) -> Option<(Timestamp, Ti
         claims.iter().filter(|claim| claim.name == MARKER && claim.code < 300 && claim.answered <= moment);
     for claim in renewals {
         // A holder empties the Lease before it deletes it: from then on the namespace is free.
-        let gives_back = claims.iter().any(|other| {
-            let after = other.received.duration_since(claim.received);
-            other.verb == "delete"
-                && other.name == MARKER
-                && other.user == claim.user
-                && after.is_positive()
-                && after.unsigned_abs() < Duration::from_secs(1)
-        });
+        let his =
+            |other: &&audit::Write| other.name == MARKER && other.user == claim.user && other.code < 300;
+        let next = claims.iter().filter(his).find(|other| other.received > claim.received);
+        let gives_back = next.is_some_and(|next| next.verb == "delete");
         let lapsed = |last: Timestamp| claim.received.duration_since(last).unsigned_abs() > DURATION;
         held = match held {
             _ if claim.verb == "delete" || gives_back => None,
