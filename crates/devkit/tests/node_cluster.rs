@@ -67,6 +67,8 @@ fn state() -> State {
 #[ignore = "needs root and changes the machine: make test-node"]
 fn node_cluster_comes_up_survives_crashes_and_leaves_nothing() {
     cluster::down().unwrap();
+    // A fresh machine has no programs to look at itself with.
+    host::ensure_programs(&std::env::temp_dir().join("dynamo-node-test-apt.log")).unwrap();
     let before = machine();
 
     let up = cluster::up().unwrap();
