@@ -167,11 +167,25 @@ impl Context {
         objects: impl IntoIterator<Item = K>,
         owner: &OwnerReference,
     ) -> Result<Vec<Arc<K>>, ApplyError> {
+        self.apply_all_seeded(cache, objects, owner, &[]).await
+    }
+
+    /// Likewise, for objects whose fields at the JSON pointers `seeded` are ours at their creation only.
+    ///
+    /// # Errors
+    /// As [`Context::apply_all`].
+    pub(crate) async fn apply_all_seeded<K: Object>(
+        &self,
+        cache: &Cache<K>,
+        objects: impl IntoIterator<Item = K>,
+        owner: &OwnerReference,
+        seeded: &[&str],
+    ) -> Result<Vec<Arc<K>>, ApplyError> {
         let mut wanted = BTreeSet::new();
         let mut applied = Vec::new();
         for object in objects {
             wanted.extend(object.meta().name.clone());
-            applied.push(self.applier.apply(cache, object, owner).await?.object);
+            applied.push(self.applier.apply_seeded(cache, object, owner, seeded).await?.object);
         }
         prune(&self.client, cache, &owner.uid, &wanted, &self.metrics).await?;
         Ok(applied)

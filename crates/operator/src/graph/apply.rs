@@ -1,16 +1,12 @@
 //! Writes what a graph owns, accounts before the components whose pods use them, and takes away what it no longer
 //! wants. Nothing is decided here.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use dynamo_api::v1alpha1::{
-    DynamoComponentDeployment, DynamoGraphDeployment, DynamoGraphDeploymentScalingAdapter, RestartStatus,
-    ServiceCheckpointStatus,
+    DynamoComponentDeployment, DynamoGraphDeployment, RestartStatus, ServiceCheckpointStatus,
 };
-use dynamo_kubekit::{apply::ApplyError, key_of, prune::prune};
+use dynamo_kubekit::apply::ApplyError;
 use dynamo_render::{
     graph::{DiscoveryObjects, GraphObjects},
     picker::PickerObjects,
@@ -59,7 +55,9 @@ pub(super) async fn apply(
     }
     claims::ensure(ctx, dgd, claims).await.map_err(Error::Claims)?;
     checkpoint::ensure(ctx, checkpoints).await.map_err(Error::Checkpoints)?;
-    apply_adapters(ctx, &owner, adapters).await.map_err(Error::Adapters)?;
+    // Their replicas are whoever's who scales, once they exist.
+    let adapters = ctx.apply_all_seeded(&ctx.caches.adapters, adapters, &owner, &["/spec/replicas"]).await;
+    adapters.map_err(Error::Adapters)?;
     apply_discovery(ctx, &owner, discovery).await.map_err(Error::Discovery)?;
     apply_picker(ctx, &owner, picker).await?;
     if mpi::is_needed(dgd) {
@@ -71,21 +69,6 @@ pub(super) async fn apply(
     let components = ctx.apply_all(&ctx.caches.components, components, &owner).await;
     let components = components.map_err(Error::Components)?;
     Ok(Applied { components, restart, checkpoints: checkpoint_uses })
-}
-
-/// Their replicas are whoever's who scales, once they exist.
-async fn apply_adapters(
-    ctx: &Context,
-    owner: &OwnerReference,
-    adapters: Vec<DynamoGraphDeploymentScalingAdapter>,
-) -> Result<(), ApplyError> {
-    let (applier, cache) = (&ctx.applier, &ctx.caches.adapters);
-    let mut wanted = BTreeSet::new();
-    for adapter in adapters {
-        wanted.insert(key_of(&adapter).1);
-        applier.apply_seeded(cache, adapter, owner, &["/spec/replicas"]).await?;
-    }
-    prune(&ctx.client, cache, &owner.uid, &wanted, &ctx.metrics).await.map(drop)
 }
 
 /// The picker's configuration before its pool: a pool without one would have nobody to ask.
