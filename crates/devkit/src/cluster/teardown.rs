@@ -28,6 +28,9 @@ const PROGRAMS: &[&str] = &[
     "runc",
 ];
 const TABLES: &[(&str, &str)] = &[("ip", "kube-proxy"), ("ip6", "kube-proxy")];
+// Where parts of the cluster leave files at their end: sockets of shims, results of plugins, the kubelet's registration.
+const LITTERED_FOLDERS: &[&str] =
+    &["/run/containerd/s", "/var/lib/cni/results", "/var/lib/kubelet/device-plugins"];
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Ends everything, undoes every change of the machine and removes the cluster's folder.
@@ -205,10 +208,12 @@ fn remove_foreign_files(layout: &Layout, state: &State) {
             let _ = std::fs::remove_file(entry);
         }
     }
-    // Sockets of shims: containerd makes the folder if need be, so only one that was not there before is emptied.
-    if state.made_folders.iter().any(|folder| folder == Path::new("/run/containerd/s")) {
-        for entry in entries("/run/containerd/s") {
-            let _ = std::fs::remove_file(entry);
+    // Only within what was not there before: nobody else's files are in it then.
+    for folder in LITTERED_FOLDERS {
+        if state.made_folders.iter().any(|made| Path::new(folder).starts_with(made)) {
+            for entry in entries(folder) {
+                let _ = std::fs::remove_file(entry);
+            }
         }
     }
     for folder in state.made_folders.iter().rev() {
