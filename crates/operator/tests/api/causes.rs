@@ -207,12 +207,12 @@ async fn old_pods_that_serve_do_not_hide_that_the_new_revision_cannot_start() {
     let (client, ns) = start().await;
     create(&client, &ns, &worker()).await;
     make_ready(&client, &ns, "g").await;
-    let image = json!({"extraPodSpec": {"mainContainer": {"image": "example/serve:2"}}});
-    patch::<DynamoGraphDeployment>(&client, &ns, "g", json!({"spec": {"services": {"Worker": image}}})).await;
     let old = graphs::names::<Pod>(&client, &ns).await.remove(0);
     let old: Pod = api(&client, &ns).get(&old).await.unwrap();
     let hash = &old.labels()["pod-template-hash"];
     let newest = format!("{WORKER},pod-template-hash!={hash}");
+    let image = json!({"extraPodSpec": {"mainContainer": {"image": "example/serve:2"}}});
+    patch::<DynamoGraphDeployment>(&client, &ns, "g", json!({"spec": {"services": {"Worker": image}}})).await;
     let pod = nodes::report(&client, &ns, &newest, &main_waits("InvalidImageName", "bad")).await;
     let cause = format!("pod {} container main: InvalidImageName: bad", pod.name_any());
     names_cause(&client, &ns, "failed", &cause).await;
