@@ -52,7 +52,7 @@ on (failure policy {{ default "Fail" $webhook.failurePolicy }}), certificate by 
 {{- end -}}
 {{- $operator := default dict (index .Values "dynamo-operator") -}}
 {{- if $operator.enabled -}}
-{{- range $path := list "nats.enabled" "metricsService.enabled" "networkPolicy.enabled" "dynamo.dockerRegistry.useKubernetesSecret" -}}
+{{- range $path := list "nats.enabled" -}}
 {{- $value := $operator -}}
 {{- range splitList "." $path -}}
 {{- if kindIs "map" $value -}}{{- $value = index $value . -}}{{- else -}}{{- $value = false -}}{{- end -}}
@@ -64,6 +64,7 @@ on (failure policy {{ default "Fail" $webhook.failurePolicy }}), certificate by 
 {{- if not (($operator.dynamo).mpiRun).secretName -}}
 {{- $warnings = append $warnings "dynamo-operator.dynamo.mpiRun.secretName is empty: the operator does not start without it." -}}
 {{- end -}}
+{{- $warnings = concat $warnings (include "dynamo-platform.deadValues" $operator | fromYamlArray) -}}
 {{- $warnings = concat $warnings (include "dynamo-platform.checkpointWarnings" $operator | fromYamlArray) -}}
 {{- $webhook := default dict $operator.webhook -}}
 {{- $mode := include "dynamo-operator.certificateMode" (index $.Subcharts "dynamo-operator") -}}

@@ -52,6 +52,17 @@ app.kubernetes.io/part-of: dynamo-operator
 {{- default .Release.Namespace (.Values.namespaceRestriction).targetNamespace -}}
 {{- end -}}
 
+{{/* Where pods of graphs find what the chart makes for them: the served namespace, else that of the release. */}}
+{{- define "dynamo-operator.podNamespace" -}}
+{{- ternary (include "dynamo-operator.restrictedNamespace" .) .Release.Namespace (eq (include "dynamo-operator.restricted" .) "true") -}}
+{{- end -}}
+
+{{/* "true" when objects without a namespace may be made; a restricted operator can do without them. */}}
+{{- define "dynamo-operator.clusterObjects" -}}
+{{- $refused := eq (toString (.Values.namespaceRestriction).clusterObjects) "false" -}}
+{{- if not (and (include "dynamo-operator.restricted" .) $refused) -}}true{{- end -}}
+{{- end -}}
+
 {{/* "true" when a restricted operator serves a namespace that is not its own. */}}
 {{- define "dynamo-operator.servesAnotherNamespace" -}}
 {{- if and (include "dynamo-operator.restricted" .) (ne .Release.Namespace (include "dynamo-operator.restrictedNamespace" .)) -}}true{{- end -}}

@@ -49,6 +49,8 @@
 {{- /* The operator's own account scales what its adapters own; the exact name, since a suffix would trust strangers. */ -}}
 {{- $args = append $args (printf "--trusted-service-account=%s/%s" .Release.Namespace (include "dynamo-operator.managerAccount" .)) -}}
 {{- $args = concat $args (include "dynamo-operator.routeArgs" . | fromYamlArray) -}}
+{{- $args = concat $args (include "dynamo-operator.metricsArgs" . | fromYamlArray) -}}
+{{- $args = concat $args (include "dynamo-operator.secretArgs" . | fromYamlArray) -}}
 {{- toYaml $args -}}
 {{- end -}}
 
@@ -92,6 +94,17 @@
 {{- with .perTryTimeout -}}{{- $args = append $args (printf "--virtual-service-retry-per-try-timeout=%s" .) -}}{{- end -}}
 {{- with .retryOn -}}{{- $args = append $args (printf "--virtual-service-retry-on=%s" .) -}}{{- end -}}
 {{- end -}}
+{{- toYaml $args -}}
+{{- end -}}
+
+{{/* Secrets of the release namespace that the operator makes or hands to pods of graphs. */}}
+{{- define "dynamo-operator.secretArgs" -}}
+{{- $dynamo := default dict .Values.dynamo -}}
+{{- $args := list -}}
+{{- if include "dynamo-operator.makesMpiSecret" . -}}{{- $args = append $args "--mpi-run-ssh-keygen=true" -}}{{- end -}}
+{{- with ($dynamo.natsAuth).secretName -}}{{- $args = append $args (printf "--nats-auth-secret=%s" .) -}}{{- end -}}
+{{- with ($dynamo.etcdAuth).secretName -}}{{- $args = append $args (printf "--etcd-auth-secret=%s" .) -}}{{- end -}}
+{{- with ($dynamo.natsTLS).caSecretName -}}{{- $args = append $args (printf "--nats-tls-ca-secret=%s" .) -}}{{- end -}}
 {{- toYaml $args -}}
 {{- end -}}
 
@@ -149,6 +162,29 @@ affinity:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .Values.controllerManager.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.controllerManager.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* A probe with the user's fields over the default ones: call with (list DEFAULT USER). Another handler takes the place of
+the default one; a pod has one per probe. Field by field: `merge` functions would not take over a zero. */}}
+{{- define "dynamo-operator.probe" -}}
+{{- $probe := index . 0 -}}
+{{- $own := default dict (index . 1) -}}
+{{- if or $own.exec $own.tcpSocket $own.grpc -}}{{- $probe = omit $probe "httpGet" -}}{{- end -}}
+{{- range $key, $value := $own -}}
+{{- if and (eq $key "httpGet") (hasKey $probe $key) -}}
+{{- range $field, $content := $value -}}{{- $_ := set $probe.httpGet $field $content -}}{{- end -}}
+{{- else -}}
+{{- $_ := set $probe $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $probe -}}
 {{- end -}}
 
 {{- define "dynamo-operator.managerProgram" -}}

@@ -80,15 +80,11 @@ POST, PATCH and DELETE; `update` is only where a comment says why. */}}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch]
-{{- if include "dynamo-operator.copiesMpiSecret" . }}
-# The copy of the MPI key in the namespace of a graph; a POST has no name that a rule could hold.
-- apiGroups: [""]
-  resources: [secrets]
-  verbs: [create]
-- apiGroups: [""]
-  resources: [secrets]
-  resourceNames: [{{ .Values.dynamo.mpiRun.secretName }}]
-  verbs: [patch]
+{{- with include "dynamo-operator.writtenSecretRules" . }}
+{{ . }}
+{{- end }}
+{{- with include "dynamo-operator.queueRules" . }}
+{{ . }}
 {{- end }}
 {{ include "dynamo-operator.scopeRules" . }}
 # The three rules of the discovery Role that each graph gets: nobody can hand out rights he does not have. This is why
@@ -160,19 +156,74 @@ POST, PATCH and DELETE; `update` is only where a comment says why. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* "true" when the MPI key is copied into namespaces of graphs: not when the only one served has the key itself. */}}
-{{- define "dynamo-operator.copiesMpiSecret" -}}
-{{- if ((.Values.dynamo).mpiRun).secretName -}}
+{{/* Secrets of the release namespace that pods of graphs get, as copies in their own namespace: the MPI key, and what opens NATS
+and etcd. */}}
+{{- define "dynamo-operator.sharedSecrets" -}}
+{{- $dynamo := default dict .Values.dynamo -}}
+{{- $names := list ($dynamo.mpiRun).secretName ($dynamo.natsAuth).secretName ($dynamo.etcdAuth).secretName ($dynamo.natsTLS).caSecretName -}}
+{{- compact $names | uniq | toJson -}}
+{{- end -}}
+
+{{/* "true" when they are copied: not when the only namespace that is served has them already. */}}
+{{- define "dynamo-operator.copiesSecrets" -}}
+{{- if ne (include "dynamo-operator.sharedSecrets" .) "[]" -}}
 {{- if or (not (include "dynamo-operator.restricted" .)) (include "dynamo-operator.servesAnotherNamespace" .) -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The MPI key of the release, for a restricted operator that serves another namespace. */}}
-{{- define "dynamo-operator.mpiSecretRules" -}}
+{{/* "true" when the operator makes the MPI key where it is missing. */}}
+{{- define "dynamo-operator.makesMpiSecret" -}}
+{{- $mpi := default dict (.Values.dynamo).mpiRun -}}
+{{- if and $mpi.secretName ($mpi.sshKeygen).enabled -}}true{{- end -}}
+{{- end -}}
+
+{{/* The copies; and the MPI key itself, where the manager role covers the release namespace. */}}
+{{- define "dynamo-operator.writtenSecretRules" -}}
+{{- $names := "[]" -}}
+{{- if include "dynamo-operator.copiesSecrets" . -}}
+{{- $names = include "dynamo-operator.sharedSecrets" . -}}
+{{- else if include "dynamo-operator.makesMpiSecret" . -}}
+{{- $names = list .Values.dynamo.mpiRun.secretName | toJson -}}
+{{- end -}}
+{{- if ne $names "[]" -}}
+# The MPI key, and the copies of Secrets in the namespaces of graphs; a POST has no name that a rule could hold.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: {{ $names }}
+  verbs: [patch]
+{{- end -}}
+{{- end -}}
+
+{{/* The same Secrets in the release namespace, for a restricted operator that serves another one. */}}
+{{- define "dynamo-operator.sharedSecretRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: {{ include "dynamo-operator.sharedSecrets" . }}
+  verbs: [get, list, watch]
+{{- if include "dynamo-operator.makesMpiSecret" . }}
+# The MPI key is made here; a POST has no name that a rule could hold.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [{{ .Values.dynamo.mpiRun.secretName }}]
-  verbs: [get, list, watch]
+  verbs: [patch]
+{{- end }}
+{{- end -}}
+
+{{/* Queues of the KAI scheduler have no namespace. A cluster-wide operator makes those that graphs name by default, when the
+scheduler comes after the chart; a restricted one reads them, by the cluster role of rbac-queues.yaml. */}}
+{{- define "dynamo-operator.queueRules" -}}
+{{- if not (include "dynamo-operator.restricted" .) -}}
+# The default queues of the KAI scheduler; a graph waits for its queue.
+- apiGroups: [scheduling.run.ai]
+  resources: [queues]
+  verbs: [create, get, list, watch]
+{{- end -}}
 {{- end -}}
 
 {{/* The certificate of the webhook server, by name. The Role is contract in every certificate mode (charts.md section 6),

@@ -3,6 +3,7 @@
 {{- define "dynamo-operator.validate" -}}
 {{- $election := default dict .Values.controllerManager.leaderElection -}}
 {{- if not (include "dynamo-operator.restricted" .) -}}
+{{- include "dynamo-operator.validateAlone" . -}}
 {{- $id := default "" $election.id -}}
 {{- if and $id (ne $id "dynamo.nvidia.com") -}}
 {{- fail (printf "VALIDATION WARNING: Using custom leader election ID '%s' in a cluster-wide installation. Two cluster-wide operators with different IDs would both act on every object (split-brain). Remove controllerManager.leaderElection.id, or set namespaceRestriction.enabled=true." $id) -}}
@@ -18,11 +19,34 @@
 {{- if not (has $backend (list "kubernetes" "etcd")) -}}
 {{- fail (printf "VALIDATION ERROR: discoveryBackend must be 'kubernetes' (default) or 'etcd'. Got: '%v'" $backend) -}}
 {{- end -}}
+{{- include "dynamo-operator.validateRegistry" . -}}
+{{- include "dynamo-operator.validateMetrics" . -}}
+{{- include "dynamo-operator.validateClusterObjects" . -}}
+{{- include "dynamo-operator.validateDisruptionBudget" . -}}
 {{- if eq (include "dynamo-operator.certificateMode" .) "cert-manager" -}}
 {{- $issuer := default dict .Values.webhook.certManager.issuerRef -}}
 {{- if and (or $issuer.kind $issuer.group) (not $issuer.name) -}}
 {{- fail "VALIDATION ERROR: webhook.certManager.issuerRef has a kind or a group, but no name. Set webhook.certManager.issuerRef.name to the issuer, or remove issuerRef: the chart then makes a CA of its own." -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Without objects of the cluster's scope there are no webhooks, and no token can be reviewed. */}}
+{{- define "dynamo-operator.validateClusterObjects" -}}
+{{- if not (include "dynamo-operator.clusterObjects" .) -}}
+{{- if include "dynamo-operator.webhooks" . -}}
+{{- fail "VALIDATION ERROR: namespaceRestriction.clusterObjects is false, but webhook.enabled needs cluster-scoped webhook configurations. Set webhook.enabled=false: the operator then checks objects before it acts on them." -}}
+{{- end -}}
+{{- if and (.Values.metricsService).enabled (include "dynamo-operator.metricsAuthentication" .) -}}
+{{- fail "VALIDATION ERROR: namespaceRestriction.clusterObjects is false, but metricsService.authentication needs a ClusterRole to review tokens. Set metricsService.authentication=false (anybody may read the metrics) or metricsService.enabled=false." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "dynamo-operator.validateDisruptionBudget" -}}
+{{- $budget := default dict .Values.controllerManager.podDisruptionBudget -}}
+{{- if and $budget.enabled (not (kindIs "invalid" $budget.minAvailable)) (not (kindIs "invalid" $budget.maxUnavailable)) -}}
+{{- fail "VALIDATION ERROR: controllerManager.podDisruptionBudget has minAvailable and maxUnavailable; Kubernetes takes one. Set the other to null." -}}
 {{- end -}}
 {{- end -}}
 

@@ -48,6 +48,10 @@ and gets a short hash, so that two long releases keep two names. */}}
 {{- if include "dynamo-operator.restricted" . -}}-{{ .Release.Namespace }}{{- end -}}
 {{- end -}}
 
+{{- define "dynamo-operator.clusterPrefix" -}}
+{{- include "dynamo-operator.fullname" . -}}{{- include "dynamo-operator.scopeSuffix" . -}}
+{{- end -}}
+
 {{- define "dynamo-operator.validatingConfiguration" -}}
 {{- include "dynamo-operator.fullname" . -}}-validating{{- include "dynamo-operator.scopeSuffix" . -}}
 {{- end -}}
