@@ -24,6 +24,15 @@ fn sets() -> Vec<Value> {
         ] {
             sets.push(operator(&json!({"namespaceRestriction": restriction, "webhook": webhook})));
         }
+        sets.push(operator(&json!({
+            "namespaceRestriction": restriction,
+            "controllerManager": {"podDisruptionBudget": {"enabled": true}, "replicas": 2},
+            "networkPolicy": {"enabled": true, "webhookFrom": [{"ipBlock": {"cidr": "198.51.100.0/24"}}]},
+            "metricsService": {"type": "NodePort"},
+            "dynamo": {"dockerRegistry": {
+                "useKubernetesSecret": true, "server": "reg.example", "username": "u", "password": "a\"b"
+            }},
+        })));
     }
     sets
 }
@@ -60,7 +69,15 @@ fn the_api_server_takes_every_object_of_every_mode_and_scope_under_short_and_lon
             ok(&kubectl(plane, None, &args, &documents), &format!("{release}, {values}"));
         }
     }
-    for kind in ["Job", "Service", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "Role"] {
+    for kind in [
+        "Job",
+        "Service",
+        "ValidatingWebhookConfiguration",
+        "MutatingWebhookConfiguration",
+        "Role",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+    ] {
         assert!(kinds.contains(kind), "no set renders a {kind}: {kinds:?}");
     }
 }

@@ -58,6 +58,16 @@ const WITH: Table = &[
     ("networking.istio.io/virtualservices", OWNED),
 ];
 
+/// Queues have no namespace.
+const WIDE: Table = &[("scheduling.run.ai/queues", "create get list watch")];
+const NARROW: Table = &[("scheduling.run.ai/queues", "get list")];
+
+/// Who asks for metrics is reviewed in both scopes.
+const REVIEWS: Table = &[
+    ("authentication.k8s.io/tokenreviews", "create"),
+    ("authorization.k8s.io/subjectaccessreviews", "create"),
+];
+
 /// With checkpoints and VirtualServices on.
 fn all_on() -> Value {
     json!({
@@ -106,8 +116,8 @@ fn a_cluster_wide_operator_may_do_this_with_each_kind() {
     let helm = or_skip!(Helm::find(), "helm");
     let plane = or_skip!(plane(), "kube-apiserver");
     let plane = plane.as_ref().expect("it is started");
-    check(&Installed::new(&helm, plane, operator(&json!({}))), TENANT, &[ALWAYS, WITHOUT]);
-    check(&Installed::new(&helm, plane, operator(&all_on())), TENANT, &[ALWAYS, WITH]);
+    check(&Installed::new(&helm, plane, operator(&json!({}))), TENANT, &[ALWAYS, WITHOUT, WIDE, REVIEWS]);
+    check(&Installed::new(&helm, plane, operator(&all_on())), TENANT, &[ALWAYS, WITH, WIDE, REVIEWS]);
 }
 
 #[test]
@@ -117,12 +127,12 @@ fn a_restricted_operator_may_do_the_same_in_its_namespace_and_nothing_elsewhere(
     let plane = plane.as_ref().expect("it is started");
     let restriction = json!({"enabled": true, "targetNamespace": TENANT});
     let installed = Installed::new(&helm, plane, operator(&json!({"namespaceRestriction": restriction})));
-    check(&installed, TENANT, &[ALWAYS, WITHOUT]);
+    check(&installed, TENANT, &[ALWAYS, WITHOUT, NARROW, REVIEWS]);
     drop(installed);
     let mut values = all_on();
     values["namespaceRestriction"] = restriction;
     let installed = Installed::new(&helm, plane, operator(&values));
-    check(&installed, TENANT, &[ALWAYS, WITH]);
+    check(&installed, TENANT, &[ALWAYS, WITH, NARROW, REVIEWS]);
     let questions: Vec<(&str, &str)> =
         [ALWAYS, WITH].into_iter().flatten().flat_map(|(kind, _)| VERBS.map(|verb| (*kind, verb))).collect();
     assert!(answers(&installed, "team", &questions).iter().all(|allowed| !allowed));

@@ -224,6 +224,18 @@ fn a_restricted_operator_can_do_its_work_in_its_namespace_and_no_more() {
                 "",
             ),
             attempt(
+                true,
+                "makes the MPI key of the release",
+                "create --dry-run=server -f -",
+                &secret(NAMESPACE, "made"),
+            ),
+            attempt(
+                true,
+                "writes it",
+                "patch secret mpi-run-ssh-secret -n dynamo-system --type=merge -p {}",
+                "",
+            ),
+            attempt(
                 false,
                 "reads other Secrets of the release namespace",
                 "get secret other -n dynamo-system",

@@ -67,13 +67,44 @@ fn times_of_the_claim_below_a_second_or_in_the_wrong_order_are_refused() {
 }
 
 #[test]
+fn a_metrics_address_without_a_port_is_refused() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let values =
+        json!({"controllerManager": {"kubeRbacProxy": {"args": ["--secure-listen-address=0.0.0.0"]}}});
+    refused(&helm, &values, &["controllerManager.kubeRbacProxy.args", "must end with a port", "'0.0.0.0'"]);
+}
+
+#[test]
+fn without_cluster_scoped_objects_what_needs_them_is_refused_with_the_value_to_set() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let restriction = json!({"enabled": true, "clusterObjects": false});
+    for (more, words) in [
+        (json!({}), ["clusterObjects is false", "webhook.enabled=false"]),
+        (
+            json!({"webhook": {"enabled": false}}),
+            ["clusterObjects is false", "metricsService.authentication=false"],
+        ),
+    ] {
+        let mut values = more;
+        values["namespaceRestriction"] = restriction.clone();
+        refused(&helm, &values, &words);
+    }
+    // A cluster-wide operator cannot do without, so there the value says nothing.
+    helm.operator(&json!({"namespaceRestriction": {"clusterObjects": false}}));
+}
+
+#[test]
 fn the_order_of_checks_is_that_of_the_contract() {
     let helm = or_skip!(Helm::find(), "helm");
     let all = json!({
         "controllerManager": {"leaderElection": {"id": "my.id", "namespace": NAMESPACE}},
         "discoveryBackend": "consul",
+        "dynamo": {"dockerRegistry": {"useKubernetesSecret": true}},
     });
     refused(&helm, &all, &["custom leader election ID"]);
+    let last =
+        json!({"discoveryBackend": "consul", "dynamo": {"dockerRegistry": {"useKubernetesSecret": true}}});
+    refused(&helm, &last, &["discoveryBackend must be"]);
     let two = json!({"controllerManager": {"leaderElection": {"namespace": NAMESPACE}}, "discoveryBackend": "consul"});
     refused(&helm, &two, &["Leader election namespace is set"]);
 }
@@ -104,6 +135,30 @@ fn values_of_the_wrong_type_are_refused_with_their_path() {
             "namespaceRestriction/lease/renewInterval",
         ),
         (json!({"natsAddr": ["nats://n:4222"]}), "natsAddr"),
+        (json!({"namespaceRestriction": {"clusterObjects": "no"}}), "namespaceRestriction/clusterObjects"),
+        (json!({"metricsService": {"type": "Headless"}}), "metricsService/type"),
+        (json!({"metricsService": {"ports": [{"port": 0}]}}), "metricsService/ports/0/port"),
+        (json!({"metricsService": {"authentication": "no"}}), "metricsService/authentication"),
+        (
+            json!({"metricsService": {"serviceMonitor": {"enabled": "auto"}}}),
+            "metricsService/serviceMonitor/enabled",
+        ),
+        (
+            json!({"dynamo": {"metrics": {"podMonitors": {"enabled": "auto"}}}}),
+            "dynamo/metrics/podMonitors/enabled",
+        ),
+        (json!({"dynamo": {"dockerRegistry": {"password": 12345}}}), "dynamo/dockerRegistry/password"),
+        (json!({"dynamo": {"natsAuth": {"secretName": "A B"}}}), "dynamo/natsAuth/secretName"),
+        (json!({"dynamo": {"mpiRun": {"sshKeygen": {"enabled": 1}}}}), "dynamo/mpiRun/sshKeygen/enabled"),
+        (json!({"networkPolicy": {"enabled": "on"}}), "networkPolicy/enabled"),
+        (
+            json!({"controllerManager": {"podDisruptionBudget": {"minAvailable": "some"}}}),
+            "controllerManager/podDisruptionBudget/minAvailable",
+        ),
+        (
+            json!({"controllerManager": {"manager": {"livenessProbe": {"periodSeconds": 0}}}}),
+            "controllerManager/manager/livenessProbe/periodSeconds",
+        ),
         (json!({"dynamo": {"ingress": {"enabled": "on"}}}), "dynamo/ingress/enabled"),
         (json!({"kubernetesClusterDomain": ""}), "kubernetesClusterDomain"),
         (json!({"istioVirtualServiceEnabled": "yes"}), "istioVirtualServiceEnabled"),

@@ -85,9 +85,21 @@ impl Helm {
 
     /// Renders a chart with a value file that holds `values`.
     pub fn template(&self, chart: &Path, release: &str, namespace: &str, values: &Value) -> Output {
+        self.template_with(chart, release, namespace, values, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn template_with(
+        &self,
+        chart: &Path,
+        release: &str,
+        namespace: &str,
+        values: &Value,
+        more: &[&str],
+    ) -> Output {
         let file = tempfile::NamedTempFile::new_in(self.home.path()).expect("a value file");
         std::fs::write(file.path(), values.to_string()).expect("the value file is written");
-        self.run([
+        let args = [
             OsStr::new("template"),
             OsStr::new(release),
             chart.as_os_str(),
@@ -95,12 +107,19 @@ impl Helm {
             OsStr::new(namespace),
             OsStr::new("--values"),
             file.path().as_os_str(),
-        ])
+        ];
+        self.run(args.into_iter().chain(more.iter().map(OsStr::new)))
     }
 
     /// The objects of the platform with `values` below `dynamo-operator`.
     pub fn operator(&self, values: &Value) -> Objects {
         self.objects(RELEASE, NAMESPACE, &json!({ "dynamo-operator": values }))
+    }
+
+    /// The same on a cluster that has the API groups `apis`.
+    pub fn operator_with(&self, values: &Value, apis: &[&str]) -> Objects {
+        let values = json!({ "dynamo-operator": values });
+        Objects::parse(&self.template_with(&platform(), RELEASE, NAMESPACE, &values, &api_versions(apis)))
     }
 
     pub fn objects(&self, release: &str, namespace: &str, values: &Value) -> Objects {
@@ -164,6 +183,11 @@ impl Objects {
         let prefix = format!("--{name}=");
         self.args().iter().find_map(|arg| arg.strip_prefix(&prefix).map(str::to_owned))
     }
+}
+
+/// Arguments that tell Helm which API groups the cluster has.
+pub fn api_versions<'a>(apis: &[&'a str]) -> Vec<&'a str> {
+    apis.iter().flat_map(|api| ["--api-versions", api]).collect()
 }
 
 pub fn text(value: &Value) -> &str {

@@ -5,8 +5,13 @@ use serde_json::{Value, json};
 
 use crate::helm::{Helm, NAMESPACE, Objects, RELEASE, copy, platform, text};
 use crate::or_skip;
+use crate::stand_in::StandIn;
 
 fn notes(helm: &Helm, values: &Value) -> String {
+    notes_with(helm, values, &[])
+}
+
+fn notes_with(helm: &Helm, values: &Value, more: &[&str]) -> String {
     let dir = tempfile::tempdir().expect("a folder");
     let chart = dir.path().join("platform");
     copy(&platform(), &chart);
@@ -16,7 +21,7 @@ fn notes(helm: &Helm, values: &Value) -> String {
          text: {{{{ include \"notes\" . | toJson }}}}\n"
     );
     std::fs::write(chart.join("templates/notes.yaml"), wrapped).expect("the notes are wrapped");
-    let objects = Objects::parse(&helm.template(&chart, RELEASE, NAMESPACE, values));
+    let objects = Objects::parse(&helm.template_with(&chart, RELEASE, NAMESPACE, values, more));
     text(&objects.get("Notes", "notes")["text"]).to_owned()
 }
 
@@ -31,6 +36,10 @@ fn the_notes_say_what_was_installed_and_what_to_do_next() {
         "nats://n:4222",
         "no address (set dynamo-operator.etcdAddr)",
         "kubectl -n dynamo-system rollout status",
+        "app.kubernetes.io/name in (dynamo-operator",
+        "Service dynamo-platform-dynamo-operator, over HTTPS, for accounts that may get /metrics",
+        "ClusterRole dynamo-platform-dynamo-operator-metrics-reader",
+        "port-forward (step 5)",
         "kubectl -n NAMESPACE apply -f GRAPH.yaml",
         "get dynamographdeployments -w",
     ] {
@@ -45,6 +54,38 @@ fn the_notes_name_the_served_namespace() {
     let values =
         json!({"dynamo-operator": {"namespaceRestriction": {"enabled": true, "targetNamespace": "tenant"}}});
     assert!(notes(&helm, &values).contains("namespace tenant only"));
+}
+
+#[test]
+fn the_notes_say_how_frontends_are_reached_and_who_reads_metrics() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let values = json!({"dynamo-operator": {
+        "dynamo": {
+            "ingress": {"enabled": true, "className": "nginx"}, "ingressHostSuffix": "apps.example",
+            "istio": {"enabled": true, "gateway": "istio-system/gw"},
+        },
+        "metricsService": {"enabled": false, "authentication": false},
+    }});
+    let notes = notes(&helm, &values);
+    for words in [
+        "Ingress (class nginx), host GRAPH-NAME.apps.example",
+        "VirtualService at gateway istio-system/gw",
+        "port 8443 of the pod, for everybody; no Service",
+    ] {
+        assert!(notes.contains(words), "{words:?} is missing in:\n{notes}");
+    }
+}
+
+#[test]
+fn the_notes_of_a_cluster_wide_install_name_the_namespaces_that_others_have_claimed() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let lease = |namespace: &str, name: &str| json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name, "namespace": namespace}});
+    let marker = "dynamo-operator-namespace-scope";
+    let cluster = StandIn::start(vec![lease("b", marker), lease("c", "other"), lease("a", marker)]);
+    let wide = notes_with(&helm, &json!({}), &cluster.arguments());
+    assert!(wide.contains("namespaces with an operator of their own: a, b\n"), "{wide}");
+    let restricted = json!({"dynamo-operator": {"namespaceRestriction": {"enabled": true}}});
+    assert!(!notes_with(&helm, &restricted, &cluster.arguments()).contains("of their own"));
 }
 
 #[test]
@@ -100,8 +141,24 @@ fn values_without_effect_are_named() {
         ),
         (stored(json!({"type": "nfs"})), "dynamo-operator.checkpoint.storage.type \"nfs\" is unknown"),
         (
-            json!({"dynamo-operator": {"dynamo": {"dockerRegistry": {"useKubernetesSecret": true}}}}),
-            "dynamo-operator.dynamo.dockerRegistry.useKubernetesSecret: not in this version",
+            json!({"dynamo-operator": {"dynamo": {"dockerRegistry": {"secure": false}}}}),
+            "dynamo-operator.dynamo.dockerRegistry.secure: no effect",
+        ),
+        (
+            json!({"dynamo-operator": {"dynamo": {"dynamoIngressSuffix": "a.example"}}}),
+            "the key is dynamo-operator.dynamo.ingressHostSuffix",
+        ),
+        (
+            json!({"dynamo-operator": {"dynamo": {"mpiRun": {"sshKeygen": {"tolerations": [{"operator": "Exists"}]}}}}}),
+            "dynamo-operator.dynamo.mpiRun.sshKeygen.tolerations",
+        ),
+        (
+            json!({"dynamo-operator": {"serviceAccount": {"create": false}}}),
+            "dynamo-operator.serviceAccount: no effect",
+        ),
+        (
+            json!({"dynamo-operator": {"controllerManager": {"podDisruptionBudget": {"enabled": true}}}}),
+            "dynamo-operator.controllerManager.podDisruptionBudget: protects nothing",
         ),
         (json!({"natsAddr": "nats://n:4222"}), "the key is dynamo-operator.natsAddr"),
         (json!({"mpiRun": {"secretName": "x"}}), "the key is dynamo-operator.dynamo.mpiRun"),

@@ -66,7 +66,7 @@ fn without_cleaning(mut annotations: Value) -> Value {
 }
 
 fn compare_webhooks(set: &Set, theirs: &Value, ours: &Value, what: &str) {
-    let restriction = &set.data["values"]["dynamo-operator"]["namespaceRestriction"];
+    let restriction = &set.operator()["namespaceRestriction"];
     let summary = |webhook: &Value| {
         let service = &webhook["clientConfig"]["service"];
         let name = reference_name(set, "Service", text(&service["name"])).unwrap_or_default();

@@ -34,7 +34,8 @@ fn no_role_has_a_wildcard() {
     let helm = or_skip!(Helm::find(), "helm");
     for values in [json!({}), restricted()] {
         for object in &helm.operator(&values).0 {
-            for rule in object["rules"].as_array().into_iter().flatten() {
+            let rules = object["rules"].as_array().into_iter().flatten();
+            for rule in rules.filter(|rule| rule.get("nonResourceURLs").is_none()) {
                 for part in ["apiGroups", "resources", "verbs"] {
                     let items = strings(&rule[part]);
                     assert!(!items.is_empty() && !items.iter().any(|item| item == "*"), "{rule}");
@@ -255,16 +256,64 @@ fn the_mpi_key_is_the_only_secret_that_is_changed_and_without_one_none_is_made()
     for (values, kind, copied) in
         [(json!({}), "ClusterRole", true), (elsewhere(), "Role", true), (restricted(), "Role", false)]
     {
-        let with = |name: &str| {
+        let with = |name: &str, made: bool| {
             let mut values = values.clone();
-            values["dynamo"] = json!({"mpiRun": {"secretName": name}});
+            values["dynamo"] = json!({"mpiRun": {"secretName": name, "sshKeygen": {"enabled": made}}});
             let rules = manager_rules(&helm.operator(&values), kind);
             (named(&rules, "secrets", "patch"), allows(&rules, "", "secrets", "create"))
         };
+        let (written, none) = ((vec!["my-key".to_owned()], true), (Vec::new(), false));
+        assert_eq!(with("my-key", true), written, "{values}");
         // The release namespace has the key itself.
-        let expected = if copied { (vec!["my-key".to_owned()], true) } else { (Vec::new(), false) };
-        assert_eq!(with("my-key"), expected, "{values}");
-        assert_eq!(with(""), (Vec::new(), false));
+        assert_eq!(with("my-key", false), if copied { written } else { none.clone() }, "{values}");
+        assert_eq!(with("", true), none);
+    }
+}
+
+/// What opens NATS and etcd is copied like the MPI key, by name.
+#[test]
+fn credentials_are_read_in_the_release_namespace_and_copied_by_their_names_alone() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let names = ["mpi-run-ssh-secret", "nats", "etcd", "ca"];
+    for (mut values, kind, copied) in
+        [(json!({}), "ClusterRole", true), (elsewhere(), "Role", true), (restricted(), "Role", false)]
+    {
+        values["dynamo"] = json!({
+            "natsAuth": {"secretName": "nats"}, "etcdAuth": {"secretName": "etcd"}, "natsTLS": {"caSecretName": "ca"},
+        });
+        let objects = helm.operator(&values);
+        let patched = named(&manager_rules(&objects, kind), "secrets", "patch");
+        assert_eq!(patched, if copied { &names[..] } else { &names[..1] }, "{values}");
+        // A cluster-wide operator reads Secrets everywhere.
+        let Some(role) = objects.find("Role", &format!("{FULLNAME}-shared-secrets")) else {
+            assert_ne!(values["namespaceRestriction"]["targetNamespace"], "tenant");
+            continue;
+        };
+        let rules = role["rules"].as_array().expect("rules");
+        assert_eq!(named(rules, "secrets", "get"), names);
+        assert_eq!(named(rules, "secrets", "patch"), names[..1], "the key is made here");
+        assert!(allows(rules, "", "secrets", "create"));
+        assert!(!allows(rules, "", "secrets", "get"));
+    }
+}
+
+/// Reviews of tokens and rights have no namespace, and a Role cannot allow them.
+#[test]
+fn the_operator_may_review_tokens_in_both_scopes_and_scrapers_get_a_role_for_the_path_alone() {
+    let helm = or_skip!(Helm::find(), "helm");
+    for (values, prefix) in
+        [(json!({}), FULLNAME.to_owned()), (restricted(), format!("{FULLNAME}-dynamo-system"))]
+    {
+        let objects = helm.operator(&values);
+        let rules = &objects.get("ClusterRole", &format!("{prefix}-proxy-role"))["rules"];
+        let rules = rules.as_array().expect("rules");
+        assert_eq!(rules.len(), 2);
+        assert!(allows(rules, "authentication.k8s.io", "tokenreviews", "create"));
+        assert!(allows(rules, "authorization.k8s.io", "subjectaccessreviews", "create"));
+        let binding = objects.get("ClusterRoleBinding", &format!("{prefix}-proxy-rolebinding"));
+        assert_eq!(binding["roleRef"]["name"], format!("{prefix}-proxy-role"));
+        let reader = objects.get("ClusterRole", &format!("{prefix}-metrics-reader"));
+        assert_eq!(reader["rules"], json!([{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]));
     }
 }
 

@@ -262,10 +262,10 @@ fn value_files_written_for_the_reference_render() {
         "global": {"kai-scheduler": {"install": true}},
         "dynamo-operator": {
             "nats": {"enabled": true},
-            "metricsService": {"enabled": true, "type": "NodePort"},
+            "metricsService": {"enabled": true, "type": "NodePort"}, "serviceAccount": {"create": false, "name": "x"},
             "checkpoint": {"enabled": true, "storage": {"type": "pvc"}, "criu": {"timeout": 60}},
             "istioVirtualServiceEnabled": true,
-            "controllerManager": {"kubeRbacProxy": {"image": {"tag": "v0.15.0"}}},
+            "controllerManager": {"kubeRbacProxy": {"image": {"tag": "v0.15.0"}, "resources": {"limits": {"cpu": "1"}}}},
             "dynamo": {"dockerRegistry": {"useKubernetesSecret": false, "server": "nvcr.io"}, "istio": {"gateway": null}},
             "webhook": {"enabled": true, "failurePolicy": "Ignore", "certGenerator": {"image": {"repository": "reg/kubectl", "tolerations": []}}},
         },
