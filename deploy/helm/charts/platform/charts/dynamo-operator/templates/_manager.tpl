@@ -12,8 +12,7 @@
 {{- else -}}
 {{- $args = append $args (printf "--leader-election-namespace=%s" (default "kube-system" (.Values.controllerManager.leaderElection).namespace)) -}}
 {{- end -}}
-{{- with .Values.natsAddr -}}{{- $args = append $args (printf "--natsAddr=%s" .) -}}{{- end -}}
-{{- with .Values.etcdAddr -}}{{- $args = append $args (printf "--etcdAddr=%s" .) -}}{{- end -}}
+{{- $args = concat $args (include "dynamo-operator.addressArgs" . | fromYamlArray) -}}
 {{- with include "dynamo-operator.istioGateway" . -}}{{- $args = append $args (printf "--istio-virtual-service-gateway=%s" .) -}}{{- end -}}
 {{- if ($dynamo.ingress).enabled -}}
 {{- with $dynamo.ingress.className -}}{{- $args = append $args (printf "--ingress-controller-class-name=%s" .) -}}{{- end -}}
