@@ -32,3 +32,65 @@
 {{- with $operator.imagePullSecrets -}}{{- $_ := set $program "pullSecrets" . -}}{{- end -}}
 {{- toJson $program -}}
 {{- end -}}
+
+{{/* Lines of NOTES about what the bundled parts need from the user. */}}
+{{- define "dynamo-platform.bundledNotes" -}}
+{{- with include "dynamo-platform.awaitedSecrets" . | fromJsonArray }}
+Pods wait for Secrets that no value names; make them in namespace {{ $.Release.Namespace }}:
+{{- range . }}
+  {{ . }}
+{{- end }}
+
+{{ end }}
+{{- end -}}
+
+{{/* JSON list of Secrets that the chart expects under names of its own choice. */}}
+{{- define "dynamo-platform.awaitedSecrets" -}}
+{{- $secrets := list -}}
+{{- with index .Subcharts "nats" -}}
+{{- range $listener := include "nats.listeners" . | fromJsonArray -}}
+{{- $section := index $.Values.nats.config $listener.name -}}
+{{- $name := include "nats.tlsSecret" (list (index $.Subcharts "nats") $listener.name $section) -}}
+{{- if and $name (not ($section.tls).secretName) -}}
+{{- $secrets = append $secrets (printf "%s (nats.config.%s.tls.secretName): tls.crt, tls.key" $name $listener.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with index .Subcharts "etcd" -}}
+{{- $scope := . -}}
+{{- range $part := list "client" "peer" -}}
+{{- $values := default dict (index $scope.Values.auth $part) -}}
+{{- if and $values.secureTransport (not $values.useAutoTLS) (not $values.existingSecret) -}}
+{{- $secrets = append $secrets (printf "%s-%s-tls (etcd.auth.%s.existingSecret): the certificate and its key" (include "etcd.fullname" $scope) $part $part) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (include "etcd.rbac" .) (not .Values.auth.rbac.existingSecret) (not .Values.auth.rbac.rootPassword) -}}
+{{- $secrets = append $secrets (printf "%s (etcd.auth.rbac.existingSecret): %s" (include "etcd.passwordSecret" .) (include "etcd.passwordKey" .)) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $secrets -}}
+{{- end -}}
+
+{{/* Values of the bundled parts that do nothing, or not what they seem to. JSON list. */}}
+{{- define "dynamo-platform.bundledWarnings" -}}
+{{- $warnings := list -}}
+{{- with index .Subcharts "etcd" -}}
+{{- $values := .Values -}}
+{{- range $key := list "disasterRecovery" "startFromSnapshot" "defrag" "networkPolicy" -}}
+{{- $section := index $values $key -}}
+{{- if kindIs "map" $section -}}
+{{- if $section.enabled -}}
+{{- $warnings = append $warnings (printf "etcd.%s.enabled: not in this version; it has no effect." $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and (not .Values.persistence.enabled) (gt (int .Values.replicaCount) 1) -}}
+{{- $warnings = append $warnings "etcd.persistence.enabled is false with several members: one that loses its pod cannot come back by itself." -}}
+{{- end -}}
+{{- end -}}
+{{- $operator := default dict (index .Values "dynamo-operator") -}}
+{{- if and $operator.enabled (eq (toString $operator.discoveryBackend) "etcd") (not (include "dynamo-operator.etcdAddress" (index .Subcharts "dynamo-operator"))) -}}
+{{- $warnings = append $warnings "dynamo-operator.discoveryBackend is etcd, but etcd.enabled is false and dynamo-operator.etcdAddr is empty: workers will not find each other." -}}
+{{- end -}}
+{{- toJson $warnings -}}
+{{- end -}}

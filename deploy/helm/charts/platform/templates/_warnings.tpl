@@ -43,24 +43,9 @@ on (failure policy {{ default "Fail" $webhook.failurePolicy }}), certificate by 
 {{- end -}}
 
 {{- define "dynamo-platform.warnings" -}}
-{{- $warnings := list -}}
-{{- range $key := list "nats" "etcd" "grove" "kai-scheduler" -}}
-{{- $values := index $.Values $key -}}
-{{- if and (kindIs "map" $values) (dig "enabled" false $values) -}}
-{{- $warnings = append $warnings (printf "%s.enabled: a bundled %s is not in this version; nothing was installed for it." $key $key) -}}
-{{- end -}}
-{{- end -}}
+{{- $warnings := include "dynamo-platform.bundledWarnings" . | fromJsonArray -}}
 {{- $operator := default dict (index .Values "dynamo-operator") -}}
 {{- if $operator.enabled -}}
-{{- range $path := list "nats.enabled" -}}
-{{- $value := $operator -}}
-{{- range splitList "." $path -}}
-{{- if kindIs "map" $value -}}{{- $value = index $value . -}}{{- else -}}{{- $value = false -}}{{- end -}}
-{{- end -}}
-{{- if $value -}}
-{{- $warnings = append $warnings (printf "dynamo-operator.%s: not in this version; it has no effect." $path) -}}
-{{- end -}}
-{{- end -}}
 {{- if not (($operator.dynamo).mpiRun).secretName -}}
 {{- $warnings = append $warnings "dynamo-operator.dynamo.mpiRun.secretName is empty: the operator does not start without it." -}}
 {{- end -}}
@@ -83,9 +68,6 @@ on (failure policy {{ default "Fail" $webhook.failurePolicy }}), certificate by 
 {{- if or (ne (default "" $image.repository) "bitnami/kubectl") (ne (toString (default "" $image.tag)) "latest") -}}
 {{- $warnings = append $warnings "dynamo-operator.webhook.certGenerator.image: no effect; certificates are made by the operator's own image." -}}
 {{- end -}}
-{{- end -}}
-{{- if and (eq (toString $operator.discoveryBackend) "etcd") (not $operator.etcdAddr) -}}
-{{- $warnings = append $warnings "dynamo-operator.discoveryBackend is etcd, but dynamo-operator.etcdAddr is empty: workers will not find each other." -}}
 {{- end -}}
 {{- end -}}
 {{- range $key := list "natsAddr" "etcdAddr" "modelExpressURL" "discoveryBackend" "namespaceRestriction" "controllerManager" "imagePullSecrets" "dynamo" "mpiRun" "ingress" "istio" "metrics" "webhook" "checkpoint" -}}
