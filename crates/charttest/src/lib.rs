@@ -1,2 +1,4 @@
-//! Tests of the Helm charts; they live in `tests/charts` and run the real Helm.
-//! Must not hold code: the charts are YAML and know nothing of this crate.
+//! Tests of the Helm charts live in `tests/charts` and run the real Helm; here is what other tests share of them.
+//! Must not know what the charts render: they are YAML and know nothing of this crate.
+
+pub mod dashboards;

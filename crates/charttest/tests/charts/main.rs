@@ -20,6 +20,7 @@ mod helm;
 mod monitors;
 mod names;
 mod notes;
+mod observability;
 mod plane;
 mod queues;
 mod recorded;

@@ -22,6 +22,8 @@ pub enum Tool {
     Coredns,
     /// The program of a pod's sandbox container.
     Pause,
+    /// Prometheus, and promtool, which checks and tests alert rules.
+    Prometheus,
     /// Licences and sources of dependencies.
     CargoDeny,
 }
@@ -31,8 +33,15 @@ const KUBERNETES: &[&str] =
 
 impl Tool {
     /// Every tool, in the order in which they are built.
-    pub const ALL: [Self; 6] =
-        [Self::Kubernetes, Self::Etcd, Self::Helm, Self::Coredns, Self::Pause, Self::CargoDeny];
+    pub const ALL: [Self; 7] = [
+        Self::Kubernetes,
+        Self::Etcd,
+        Self::Helm,
+        Self::Coredns,
+        Self::Pause,
+        Self::Prometheus,
+        Self::CargoDeny,
+    ];
 
     /// Name in the cache and on the command line.
     pub const fn name(self) -> &'static str {
@@ -42,6 +51,7 @@ impl Tool {
             Self::Helm => "helm",
             Self::Coredns => "coredns",
             Self::Pause => "pause",
+            Self::Prometheus => "prometheus",
             Self::CargoDeny => "cargo-deny",
         }
     }
@@ -54,6 +64,8 @@ impl Tool {
             Self::Helm => "v3.19.0",
             Self::Coredns => "v1.12.4",
             Self::Pause => "v1",
+            // The module's number of Prometheus 3.9.1.
+            Self::Prometheus => "v0.309.1",
             Self::CargoDeny => "0.20.2",
         }
     }
@@ -66,6 +78,7 @@ impl Tool {
             Self::Helm => &["helm"],
             Self::Coredns => &["coredns"],
             Self::Pause => &["pause"],
+            Self::Prometheus => &["prometheus", "promtool"],
             Self::CargoDeny => &["cargo-deny"],
         }
     }
@@ -121,6 +134,7 @@ pub(super) fn run(tool: Tool, work: &Path, out: &Path, log: &Path, progress: &Pr
         ),
         Tool::Coredns => build.install(&format!("github.com/coredns/coredns@{version}"), ""),
         Tool::Pause => build.main_package("pause", PAUSE_MAIN, &[]),
+        Tool::Prometheus => build.prometheus(version),
         Tool::CargoDeny => build.crate_binary("cargo-deny", version),
     }
 }
@@ -219,6 +233,22 @@ impl Build<'_> {
         self.step(
             self.go()?.args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]).arg(target).arg("."),
             &format!("go build of {name}"),
+        )
+    }
+
+    /// `go install` refuses the module for its exclude directives; as a dependency it builds. Its web pages are not in the
+    /// module, so this server has its API only.
+    fn prometheus(&self, version: &str) -> Result<()> {
+        self.step(self.go()?.args(["mod", "init", "devkit.local/prometheus"]), "go mod init")?;
+        let packages =
+            ["prometheus", "promtool"].map(|name| format!("github.com/prometheus/prometheus/cmd/{name}"));
+        let wanted = packages.each_ref().map(|package| format!("{package}@{version}"));
+        self.step(self.go()?.arg("get").args(wanted), "go get")?;
+        let flags = format!("-s -w -X github.com/prometheus/common/version.Version={version}");
+        let target = format!("{}/", self.out.join("bin").display());
+        self.step(
+            self.go()?.args(["build", "-trimpath", "-ldflags", &flags, "-o", &target]).args(&packages),
+            "go build of Prometheus",
         )
     }
 
