@@ -144,3 +144,26 @@ fn logs_carry_the_labels_that_their_dashboard_selects_by() {
         (&json!("tsdb"), &json!("v13"), &json!("s3"))
     );
 }
+
+#[test]
+fn the_sample_of_discovery_is_a_disaggregated_graph_with_two_gpus() {
+    let graph = compose("discovery/dgd.yaml");
+    assert_eq!(graph["metadata"]["name"], "dynamo");
+    assert_eq!(
+        graph["metadata"]["annotations"],
+        json!({"nvidia.com/dynamo-discovery-backend": "kubernetes"})
+    );
+    let services = graph["spec"]["services"].as_object().expect("services");
+    let parts: Vec<(&str, &str, &str)> = services
+        .iter()
+        .map(|(name, it)| {
+            (name.as_str(), text(&it["subComponentType"]), text(&it["resources"]["limits"]["gpu"]))
+        })
+        .collect();
+    let wanted =
+        [("Frontend", "", ""), ("VllmDecodeWorker", "decode", "1"), ("VllmPrefillWorker", "prefill", "1")];
+    assert_eq!(parts, wanted);
+    for service in services.values() {
+        assert_eq!(service["extraPodSpec"]["mainContainer"]["image"], "${IMAGE}");
+    }
+}
