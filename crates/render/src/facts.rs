@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
+use crate::credentials::Credentials;
+
 /// Facts about a component and its namespace. The default is a namespace in which nothing was found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Facts {
@@ -18,6 +20,8 @@ pub struct Facts {
     pub model_sharers: Vec<OwnerReference>,
     /// The checkpoint that the component's `checkpoint` leads to.
     pub checkpoint: Option<FoundCheckpoint>,
+    /// Secrets of the namespace by which pods reach NATS and etcd.
+    pub credentials: Credentials,
 }
 
 /// A DynamoCheckpoint, as far as pods depend on it.
@@ -46,6 +50,8 @@ pub struct GraphFacts {
     pub pull_secrets: BTreeMap<String, Vec<String>>,
     /// As in [`Facts`], for the pods that make its checkpoints.
     pub component_account: Option<String>,
+    /// As in [`Facts`], for the pods that make its checkpoints.
+    pub credentials: Credentials,
 }
 
 /// What the components of a graph say of its origin.

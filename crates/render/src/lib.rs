@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod claims;
 pub mod component;
 pub mod config;
+pub mod credentials;
 pub mod deployment_config;
 pub mod facts;
 pub mod graph;

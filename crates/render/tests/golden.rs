@@ -22,6 +22,7 @@ use dynamo_render::{
         CheckpointConfig, CheckpointStorage, DEFAULT_DEBUGGER, DiscoveryBackend, IngressDefaults,
         RouteDefaults,
     },
+    credentials::{Credentials, Purpose, SecretKeys},
     facts::{FoundCheckpoint, LiveComponent, Origin},
 };
 use serde::Deserialize;
@@ -147,6 +148,39 @@ struct FactsFile {
     adapter_replicas: BTreeMap<String, i32>,
     /// By service; every component is told of it.
     checkpoints: BTreeMap<String, CheckpointFactFile>,
+    credentials: CredentialsFile,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct CredentialsFile {
+    nats_auth: Option<SecretFile>,
+    nats_ca: Option<SecretFile>,
+    etcd_auth: Option<SecretFile>,
+    etcd_ca: Option<SecretFile>,
+}
+
+/// Name and keys of a Secret.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretFile {
+    name: String,
+    keys: Vec<String>,
+}
+
+impl CredentialsFile {
+    fn credentials(self) -> Credentials {
+        let all = [
+            (Purpose::NatsAuth, self.nats_auth),
+            (Purpose::NatsCa, self.nats_ca),
+            (Purpose::EtcdAuth, self.etcd_auth),
+            (Purpose::EtcdCa, self.etcd_ca),
+        ];
+        let digest = |key: String| (key.clone(), format!("digest of {key}"));
+        let secret =
+            |SecretFile { name, keys }| SecretKeys { name, digests: keys.into_iter().map(digest).collect() };
+        all.into_iter().filter_map(|(purpose, file)| Some((purpose, secret(file?)))).collect()
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -182,6 +216,7 @@ impl FactsFile {
             component_account: self.component_account,
             model_sharers: self.model_sharers.into_iter().map(support::sharer).collect(),
             checkpoint: checkpoints.values().next().cloned(),
+            credentials: self.credentials.credentials(),
         };
         let graph_facts = GraphFacts {
             origin: self.origin.map(|version| Origin(Some(version))),
@@ -190,6 +225,7 @@ impl FactsFile {
             checkpoints,
             pull_secrets: facts.pull_secrets.clone(),
             component_account: facts.component_account.clone(),
+            credentials: facts.credentials.clone(),
         };
         (graph_facts, facts)
     }

@@ -77,6 +77,7 @@ fn build(
     let known = Facts {
         pull_secrets: facts.pull_secrets.clone(),
         component_account: facts.component_account.clone(),
+        credentials: facts.credentials.clone(),
         ..Facts::default()
     };
     let mut pod = build_pod(&of_pod, config, &known).ok()?;

@@ -19,6 +19,7 @@ use super::{BuildError, ComponentType, MergeError, Role, debug, defaults};
 use crate::{
     checkpoint,
     config::{DiscoveryBackend, OperatorConfig},
+    credentials,
     facts::Facts,
     graph::effective_backend,
     names, origin,
@@ -44,6 +45,9 @@ pub(super) fn build_template(
     let metadata = component.spec.extra_pod_metadata.clone().unwrap_or_default();
     let mut annotations = pod_annotations(component, &metadata);
     let ours = origin::is_ours(&component.spec.annotations);
+    if let Some(checksum) = credentials::given(component.spec, &facts.credentials).checksum() {
+        annotations.insert(annotations::CREDENTIALS_CHECKSUM.to_owned(), checksum);
+    }
     let mut pod = build_pod(component, config, facts)?;
     if let Some((config, hash)) = checkpoint::resolve(component.spec, config, facts.checkpoint.as_ref())? {
         checkpoint::prepare_pod(&mut pod, &mut annotations, &hash, config, ours)?;
@@ -118,7 +122,8 @@ pub(crate) fn build_pod(
 ) -> Result<PodSpec, MergeError> {
     let spec = component.spec;
     let user = spec.extra_pod_spec.clone().unwrap_or_default();
-    let main = build_main_container(component, config)?;
+    let given = credentials::given(spec, &facts.credentials);
+    let main = build_main_container(component, config, &given.env)?;
 
     let base = defaults::base_pod(component.component_type);
     let base_account = base.service_account_name.clone();
@@ -137,6 +142,7 @@ pub(crate) fn build_pod(
     let known: Vec<_> = pod.volumes.iter().flatten().map(|volume| volume.name.clone()).collect();
     let added = volumes.into_iter().filter(|volume| !known.contains(&volume.name));
     pod.volumes.get_or_insert_default().extend(added);
+    given.mount_in(&mut pod);
     pod.containers.iter_mut().for_each(env::keep_last_of_each_name);
     pod.init_containers.iter_mut().flatten().for_each(env::keep_last_of_each_name);
     Ok(pod)
@@ -205,6 +211,7 @@ fn has_handler(probe: &Probe) -> bool {
 fn build_main_container(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
+    credentials: &[EnvVar],
 ) -> Result<Container, MergeError> {
     let spec = component.spec;
     let role = Role::of(component.component_type);
@@ -221,7 +228,7 @@ fn build_main_container(
             ..EnvFromSource::default()
         });
     }
-    main.env = Some(build_env(component, config, role, of_user));
+    main.env = Some(build_env(component, config, role, credentials, of_user));
     main.volume_mounts = Some(volumes::build_mounts(spec, main.volume_mounts.take(), VLLM_CACHE, ours));
     Ok(main)
 }
@@ -231,6 +238,7 @@ fn build_env(
     component: &ValidatedComponent<'_>,
     config: &OperatorConfig,
     role: Role,
+    credentials: &[EnvVar],
     of_container: &[EnvVar],
 ) -> Vec<EnvVar> {
     let spec = component.spec;
@@ -259,7 +267,7 @@ fn build_env(
     }
     standard.extend(defaults::role_env(role).iter().map(|(name, value)| env::text(name, value)));
 
-    let mut all = env::merge([&infrastructure[..], &standard, of_container, &spec.envs]);
+    let mut all = env::merge([&infrastructure[..], credentials, &standard, of_container, &spec.envs]);
     let cache = spec.volume_mounts.iter().find(|mount| mount.use_as_compilation_cache);
     let cache_point = cache.and_then(|mount| mount.mount_point.as_deref());
     if let (Some(BackendFramework::Vllm), Some(point)) = (&component.backend, cache_point) {

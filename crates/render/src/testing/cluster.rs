@@ -11,6 +11,7 @@ use crate::{
     config::{
         CheckpointConfig, CheckpointStorage, DiscoveryBackend, IngressDefaults, OperatorConfig, RouteDefaults,
     },
+    credentials::{Credentials, Purpose, SecretKeys},
     facts::{Facts, FoundCheckpoint, GraphFacts, LiveComponent, Origin},
 };
 
@@ -104,7 +105,7 @@ pub fn facts() -> BoxedStrategy<(GraphFacts, Facts)> {
         uid: "00000000-0000-0000-0000-000000000001".to_owned(),
         ..OwnerReference::default()
     };
-    let sharers = prop::option::of(Just(sharer));
+    let sharers = (prop::option::of(Just(sharer)), credentials());
     let origin = prop::option::of(prop::option::of(one_of(&["0.9.0", "0.9.0+dynamo-rs"])));
     let of_graph = (
         by_service(component.boxed()),
@@ -113,7 +114,7 @@ pub fn facts() -> BoxedStrategy<(GraphFacts, Facts)> {
         origin,
     );
     (of_graph, secrets, account, sharers)
-        .prop_map(|(of_graph, pull_secrets, component_account, sharer)| {
+        .prop_map(|(of_graph, pull_secrets, component_account, (sharer, credentials))| {
             let (components, adapter_replicas, checkpoints, origin) = of_graph;
             let graph_facts = GraphFacts {
                 components,
@@ -122,14 +123,37 @@ pub fn facts() -> BoxedStrategy<(GraphFacts, Facts)> {
                 checkpoints: checkpoints.clone(),
                 pull_secrets: pull_secrets.clone(),
                 component_account: component_account.clone(),
+                credentials: credentials.clone(),
             };
             let facts = Facts {
                 pull_secrets,
                 component_account,
                 model_sharers: sharer.into_iter().collect(),
                 checkpoint: checkpoints.into_values().next(),
+                credentials,
             };
             (graph_facts, facts)
         })
         .boxed()
+}
+
+/// Secrets for NATS and etcd, with keys of every kind.
+fn credentials() -> BoxedStrategy<Credentials> {
+    const KEYS: &[&str] = &[
+        "username",
+        "password",
+        "token",
+        "nkey",
+        "creds",
+        "ca.crt",
+        "tls.crt",
+        "tls.key",
+        "NATS_AUTH_TOKEN",
+        "x",
+    ];
+    let purpose =
+        prop::sample::select(vec![Purpose::NatsAuth, Purpose::NatsCa, Purpose::EtcdCa, Purpose::EtcdAuth]);
+    let secret = prop::collection::btree_map(one_of(KEYS), one_of(&["1", "2"]), 0..6)
+        .prop_map(|digests| SecretKeys { name: "shared".to_owned(), digests });
+    prop::collection::btree_map(purpose, secret, 0..4).boxed()
 }
