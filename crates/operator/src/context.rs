@@ -43,8 +43,13 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::{
-    accounts::Grants, mpi::Keys, optional_apis::OptionalApis, pods::Pods, registry::RegistrySecret,
-    scope::Scope, wiring::Wiring,
+    accounts::Grants,
+    copied::{Copied, credentials::CredentialCopies},
+    optional_apis::OptionalApis,
+    pods::Pods,
+    registry::RegistrySecret,
+    scope::Scope,
+    wiring::Wiring,
 };
 
 /// Field manager of everything the operator applies. It never changes: the API server keeps ownership under it.
@@ -71,7 +76,8 @@ pub struct Caches {
     /// Accounts with the label for pods that name none.
     pub pod_accounts: Cache<ServiceAccount>,
     pub grants: Grants,
-    pub keys: Keys,
+    pub keys: Copied,
+    pub credentials: CredentialCopies,
     pub adapters: Cache<DynamoGraphDeploymentScalingAdapter>,
     /// Claims of volumes, by name only: what they hold is nobody's business here.
     pub claims: Cache<ClaimName>,

@@ -2,13 +2,13 @@
 
 use dynamo_api::v1alpha1::DynamoComponentDeployment;
 use dynamo_kubekit::key_of;
-use dynamo_render::Facts;
+use dynamo_render::{Facts, credentials::Credentials};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PodSpec};
 
 use super::models;
 use crate::{accounts::fallback, checkpoint, context::Context, registry};
 
-pub(super) fn dereference(ctx: &Context, dcd: &DynamoComponentDeployment) -> Facts {
+pub(super) fn dereference(ctx: &Context, dcd: &DynamoComponentDeployment, credentials: Credentials) -> Facts {
     let (namespace, name) = key_of(dcd);
     let mut pull_secrets = registry::pull_secrets(&ctx.caches.registries, &namespace);
     let mut component_account = fallback::first(&ctx.caches.pod_accounts, &namespace);
@@ -33,6 +33,7 @@ pub(super) fn dereference(ctx: &Context, dcd: &DynamoComponentDeployment) -> Fac
             .checkpoint
             .as_ref()
             .and_then(|asked| checkpoint::found(ctx, &namespace, asked)),
+        credentials,
     }
 }
 

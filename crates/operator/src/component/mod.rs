@@ -21,12 +21,14 @@ use dynamo_kubekit::{
 };
 use dynamo_render::{
     component::{BuildError, build_objects},
-    validate,
+    validate::{self, ValidatedComponent},
 };
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::runtime::controller::Action;
 
 use crate::{
     context::Context,
+    copied::credentials,
     failure::{Failure, RESYNC, is_reported, plan_retry},
     metrics::observe,
 };
@@ -41,6 +43,8 @@ pub enum Error {
     Render(#[from] BuildError),
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    #[error("failed to give pods the credentials of NATS and etcd")]
+    Credentials(#[source] credentials::Error),
     #[error(
         "no matches for kind \"VirtualService\" in version \"networking.istio.io/v1beta1\": install Istio, or take \
          useVirtualService out"
@@ -55,6 +59,7 @@ impl Failure for Error {
         match self {
             Self::Render(_) | Self::NoIstio => Class::Invalid,
             Self::Apply(cause) | Self::Status(cause) => cause.class(),
+            Self::Credentials(cause) => cause.class(),
         }
     }
 
@@ -63,6 +68,7 @@ impl Failure for Error {
             Self::Render(_) => "render",
             Self::NoIstio => "no_istio",
             Self::Apply(cause) | Self::Status(cause) => cause.category(),
+            Self::Credentials(cause) => cause.category(),
         }
     }
 }
@@ -96,12 +102,7 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
-    let facts = dereference::dereference(ctx, &dcd);
-    let applied = match build_objects(&component, &ctx.config, &facts) {
-        Ok(objects) => apply::apply(ctx, &dcd, objects).await,
-        Err(error) => Err(Error::Render(error)),
-    };
-    match applied {
+    match make(ctx, &dcd, &component).await {
         Ok(deployment) => {
             let cause = cause::of(&deployment, &ctx.caches.pods.troubled(&namespace, &name));
             let unsaid =
@@ -116,6 +117,18 @@ async fn pass(entry: &Roster<DynamoComponentDeployment>, ctx: &Context) -> Resul
             Err(error)
         }
     }
+}
+
+/// The last three steps before the status. Credentials come first: without them nothing of what runs is changed.
+async fn make(
+    ctx: &Context,
+    dcd: &DynamoComponentDeployment,
+    component: &ValidatedComponent<'_>,
+) -> Result<Arc<Deployment>, Error> {
+    let namespace = dcd.metadata.namespace.as_deref().unwrap_or_default();
+    let credentials = ctx.caches.credentials.ensure(&ctx.client, namespace).await;
+    let facts = dereference::dereference(ctx, dcd, credentials.map_err(Error::Credentials)?);
+    apply::apply(ctx, dcd, build_objects(component, &ctx.config, &facts)?).await
 }
 
 /// When to try again; called once per failed pass.

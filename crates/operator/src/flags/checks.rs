@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
-use dynamo_render::config::{CheckpointConfig, CheckpointStorage, IngressDefaults, RouteDefaults};
+use dynamo_render::{
+    config::{CheckpointConfig, CheckpointStorage, IngressDefaults, RouteDefaults},
+    credentials::Purpose,
+};
 
 use super::{
     Exit,
     document::usage,
     settings::{
-        BrokerSecrets, CertificateFlags, CertificateSource, LeaderElection, LogFlags, NamespacedName,
-        TimeEncoding, WebhookFlags,
+        CertificateFlags, CertificateSource, CredentialFlags, LeaderElection, LogFlags, NamespacedName,
+        TimeEncoding, WebhookFlags, credential_flag,
     },
     syntax::Parsed,
 };
@@ -196,11 +199,12 @@ pub(super) fn ingress(parsed: &Parsed) -> Result<IngressDefaults, Exit> {
     })
 }
 
-pub(super) fn broker_secrets(parsed: &Parsed) -> BrokerSecrets {
-    BrokerSecrets {
-        nats_auth: parsed.filled("nats-auth-secret"),
-        etcd_auth: parsed.filled("etcd-auth-secret"),
-        nats_ca: parsed.filled("nats-ca-secret"),
+pub(super) fn credentials(parsed: &Parsed) -> CredentialFlags {
+    let all = [Purpose::NatsAuth, Purpose::NatsCa, Purpose::EtcdCa, Purpose::EtcdAuth];
+    let named = |purpose| Some((purpose, parsed.filled(credential_flag(purpose))?));
+    CredentialFlags {
+        names: all.into_iter().filter_map(named).collect(),
+        namespace: parsed.filled("credentials-namespace"),
     }
 }
 

@@ -20,9 +20,10 @@ use dynamo_render::config::{DiscoveryBackend, IngressDefaults, OperatorConfig};
 use checks::refused;
 pub use document::reference;
 pub use job::{Job, JobFlags};
+pub(crate) use settings::credential_flag;
 pub use settings::{
-    BrokerSecrets, CertificateFlags, CertificateSource, LeaderElection, LogFlags, NamespacedName, RoleNames,
-    TimeEncoding, WebhookFlags,
+    CertificateFlags, CertificateSource, CredentialFlags, LeaderElection, LogFlags, NamespacedName,
+    RoleNames, TimeEncoding, WebhookFlags,
 };
 use syntax::Parsed;
 pub(crate) use syntax::go_bool;
@@ -57,7 +58,7 @@ pub struct Flags {
     pub version_refused: Option<String>,
     pub roles: RoleNames,
     pub mpi_ssh_secret: NamespacedName,
-    pub broker_secrets: BrokerSecrets,
+    pub credentials: CredentialFlags,
     /// Termination delay of Grove's PodCliqueSets; `None` leaves Grove's own.
     pub grove_termination_delay: Option<Duration>,
     pub log: LogFlags,
@@ -140,7 +141,7 @@ impl Flags {
             version_refused,
             roles,
             mpi_ssh_secret,
-            broker_secrets: checks::broker_secrets(&parsed),
+            credentials: checks::credentials(&parsed),
             grove_termination_delay: parsed.duration("grove-termination-delay"),
             log,
             render,

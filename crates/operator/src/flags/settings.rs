@@ -1,7 +1,9 @@
 //! What the flags say, by topic, for those who act on it.
 //! Plain values: nothing here reads a word of the command line.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use dynamo_render::credentials::Purpose;
 
 use crate::certs::Configurations;
 
@@ -71,12 +73,23 @@ pub struct RoleNames {
     pub endpoint_picker: Option<String>,
 }
 
-/// Secrets with credentials for the message bus and the key-value store.
+/// Secrets with credentials and CAs of NATS and etcd, which pods are given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BrokerSecrets {
-    pub nats_auth: Option<String>,
-    pub etcd_auth: Option<String>,
-    pub nats_ca: Option<String>,
+pub struct CredentialFlags {
+    /// Names of those that are set.
+    pub names: BTreeMap<Purpose, String>,
+    /// Where they are; `None` is the namespace of the operator's own pod.
+    pub namespace: Option<String>,
+}
+
+/// The flag that names the Secret.
+pub(crate) const fn credential_flag(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::NatsAuth => "nats-auth-secret",
+        Purpose::NatsCa => "nats-tls-ca-secret",
+        Purpose::EtcdCa => "etcd-tls-ca-secret",
+        Purpose::EtcdAuth => "etcd-auth-secret",
+    }
 }
 
 /// Form and level of the log.

@@ -163,9 +163,19 @@ const PODS: &[Flag] = &[
     Flag::text("model-express-url", "", "MODEL_EXPRESS_URL of the pods"),
     Flag::text("prometheus-endpoint", "", "PROMETHEUS_ENDPOINT of the pods"),
     Flag::text("discovery-backend", "kubernetes", "kubernetes or etcd, where a graph does not say"),
-    Flag::text("nats-auth-secret", "", "Secret with the credentials for NATS").without_effect(),
-    Flag::text("etcd-auth-secret", "", "Secret with the credentials for etcd").without_effect(),
-    Flag::text("nats-ca-secret", "", "Secret with the CA of NATS").without_effect(),
+    Flag::text("nats-auth-secret", "", "Secret with the credentials for NATS, which become NATS_AUTH_*"),
+    Flag::text("etcd-auth-secret", "", "Secret with the credentials for etcd, which become ETCD_AUTH_*"),
+    Flag::text(
+        "nats-tls-ca-secret",
+        "",
+        "Secret whose ca.crt has the CA of NATS and the public roots; it becomes SSL_CERT_FILE",
+    ),
+    Flag::text("etcd-tls-ca-secret", "", "Secret whose ca.crt has the CA of etcd; it becomes ETCD_AUTH_CA"),
+    Flag::text(
+        "credentials-namespace",
+        "",
+        "namespace of these four Secrets, which are copied to where pods are; empty: that of the own pod",
+    ),
 ];
 
 const INGRESS: &[Flag] = &[

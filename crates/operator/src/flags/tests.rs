@@ -1,7 +1,7 @@
 //! The checks of the command line and their exit codes.
 
 use super::*;
-use dynamo_render::config::CheckpointStorage;
+use dynamo_render::{config::CheckpointStorage, credentials::Purpose};
 
 use crate::{certs::Configurations, scope::Settings};
 
@@ -73,7 +73,7 @@ fn the_defaults_are_those_of_the_contract() {
         LogFlags { json: false, level: tracing::Level::DEBUG, time: TimeEncoding::Rfc3339 }
     );
     assert_eq!(flags.render.ingress, IngressDefaults::default());
-    assert_eq!(flags.broker_secrets, BrokerSecrets::default());
+    assert_eq!(flags.credentials, CredentialFlags::default());
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn settings_for_later_are_kept_as_given() {
         "--checkpoint-enabled --checkpoint-storage-type=tape --checkpoint-pvc-name= --grove-termination-delay=0 \
          --ingress-annotations a/b=c=d --ingress-annotations=e= --virtual-service-timeout=1m \
          --virtual-service-retry-attempts=2 --virtual-service-retry-per-try-timeout=500ms \
-         --virtual-service-retry-on=5xx --nats-auth-secret=n --etcd-auth-secret=e --nats-ca-secret=c \
+         --virtual-service-retry-on=5xx  \
          --virtual-service-supports-https=true --trusted-service-account ns/planner \
          --dgdr-profiling-cluster-role-name=d --epp-cluster-role-name=e --reconcile-concurrency=3",
     );
@@ -276,7 +276,6 @@ fn settings_for_later_are_kept_as_given() {
     assert_eq!(flags.render.ingress.route.retry_per_try_timeout, Some(Duration::from_millis(500)));
     assert_eq!(flags.render.ingress.route.retry_on.as_deref(), Some("5xx"));
     assert!(flags.render.ingress.virtual_service_supports_https);
-    assert_eq!(flags.broker_secrets.nats_ca.as_deref(), Some("c"));
     assert_eq!(
         flags.trusted_service_accounts,
         [NamespacedName { namespace: "ns".into(), name: "planner".into() }]
@@ -288,6 +287,29 @@ fn settings_for_later_are_kept_as_given() {
     assert!(
         refusal(&format!("{MINIMAL} --virtual-service-timeout=-1s")).contains("--virtual-service-timeout")
     );
+}
+
+#[test]
+fn secrets_for_nats_and_etcd_are_kept_by_what_they_are_for() {
+    let flags = with(
+        "--nats-auth-secret=n --etcd-auth-secret=e --nats-tls-ca-secret= --etcd-tls-ca-secret=c \
+         --credentials-namespace=home",
+    );
+    let names: Vec<_> =
+        flags.credentials.names.iter().map(|(purpose, name)| (*purpose, name.as_str())).collect();
+    assert_eq!(names, [(Purpose::NatsAuth, "n"), (Purpose::EtcdCa, "c"), (Purpose::EtcdAuth, "e")]);
+    assert_eq!(flags.credentials.namespace.as_deref(), Some("home"));
+    for purpose in [Purpose::NatsAuth, Purpose::NatsCa, Purpose::EtcdCa, Purpose::EtcdAuth] {
+        let flag = super::credential_flag(purpose);
+        assert!(table::GROUPS.iter().flat_map(|group| group.flags).any(|it| it.name == flag), "{flag}");
+    }
+}
+
+#[test]
+fn addresses_are_kept_as_given_with_whatever_scheme() {
+    let flags = with("--natsAddr=tls://nats.example:4222 --etcdAddr=https://etcd.example:2379");
+    assert_eq!(flags.render.nats_address.as_deref(), Some("tls://nats.example:4222"));
+    assert_eq!(flags.render.etcd_address.as_deref(), Some("https://etcd.example:2379"));
 }
 
 proptest::proptest! {

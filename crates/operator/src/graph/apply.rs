@@ -17,7 +17,7 @@ use super::{Error, claims};
 use crate::{
     checkpoint,
     context::{Context, owner_of},
-    mpi,
+    copied::mpi,
 };
 
 /// What a pass came to.

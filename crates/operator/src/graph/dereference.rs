@@ -8,6 +8,7 @@ use dynamo_api::{
 use dynamo_kubekit::{apply::is_orphan, cache::controller_of};
 use dynamo_render::{
     GraphFacts,
+    credentials::Credentials,
     facts::{LiveComponent, Origin},
     names,
 };
@@ -15,12 +16,17 @@ use kube::Resource;
 
 use crate::{accounts::fallback, checkpoint, context::Context, registry};
 
-pub(super) fn dereference(ctx: &Context, dgd: &DynamoGraphDeployment) -> GraphFacts {
+pub(super) fn dereference(
+    ctx: &Context,
+    dgd: &DynamoGraphDeployment,
+    credentials: Credentials,
+) -> GraphFacts {
     let namespace = dgd.metadata.namespace.as_deref().unwrap_or_default();
     let name = dgd.metadata.name.as_deref().unwrap_or_default();
     let mut facts = GraphFacts {
         pull_secrets: registry::pull_secrets(&ctx.caches.registries, namespace),
         component_account: fallback::first(&ctx.caches.pod_accounts, namespace),
+        credentials,
         ..GraphFacts::default()
     };
     for (service, spec) in &dgd.spec.services {

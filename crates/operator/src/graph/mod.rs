@@ -16,15 +16,18 @@ use dynamo_kubekit::{
     client::chain,
     finalizer, key_of,
 };
-use dynamo_render::{graph::build_objects, validate};
+use dynamo_render::{
+    graph::build_objects,
+    validate::{self, ValidatedGraph},
+};
 use kube::runtime::controller::Action;
 
 use crate::{
     accounts::GrantError,
     context::Context,
+    copied::{self, credentials},
     failure::{Failure, RESYNC, is_reported, plan_retry},
     metrics::observe,
-    mpi,
 };
 
 /// The kind: how this controller is named in metrics and log lines.
@@ -51,7 +54,9 @@ pub enum Error {
     )]
     NoPools,
     #[error("failed to replicate MPI secret")]
-    Key(#[source] mpi::Error),
+    Key(#[source] copied::Error),
+    #[error("failed to give pods the credentials of NATS and etcd")]
+    Credentials(#[source] credentials::Error),
     #[error("failed to reconcile K8s discovery resources")]
     Discovery(#[source] ApplyError),
     #[error("failed to reconcile Dynamo components deployments")]
@@ -78,6 +83,7 @@ impl Failure for Error {
             Self::Grant { source, .. } => source.class(),
             Self::Claims(cause) => cause.class(),
             Self::Key(cause) => cause.class(),
+            Self::Credentials(cause) => cause.class(),
             Self::NoOrchestrator | Self::NoPools => Class::Invalid,
         }
     }
@@ -96,6 +102,7 @@ impl Failure for Error {
             Self::Claims(cause) => cause.category(),
             Self::NoPools => "no_inference_pools",
             Self::Key(cause) => cause.category(),
+            Self::Credentials(cause) => cause.category(),
             Self::NoOrchestrator => "no_orchestrator",
         }
     }
@@ -130,9 +137,7 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
             return Ok(Action::requeue(jittered(RESYNC)));
         }
     };
-    let objects = build_objects(&graph, &ctx.config, &dereference::dereference(ctx, &dgd));
-    let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
-    match apply::apply(ctx, &dgd, objects, needs_orchestrator).await {
+    match make(ctx, &dgd, &graph).await {
         Ok(applied) => {
             let unsaid = status::report(ctx, &dgd, status::Outcome::Applied(&applied)).await?;
             ctx.failures.graphs.reset(&(namespace, name));
@@ -145,6 +150,20 @@ async fn pass(entry: &Roster<DynamoGraphDeployment>, ctx: &Context) -> Result<Ac
             Err(error)
         }
     }
+}
+
+/// The last three steps before the status. Credentials come first: without them nothing of what runs is changed.
+async fn make(
+    ctx: &Context,
+    dgd: &DynamoGraphDeployment,
+    graph: &ValidatedGraph<'_>,
+) -> Result<apply::Applied, Error> {
+    let namespace = dgd.metadata.namespace.as_deref().unwrap_or_default();
+    let credentials = ctx.caches.credentials.ensure(&ctx.client, namespace).await;
+    let facts = dereference::dereference(ctx, dgd, credentials.map_err(Error::Credentials)?);
+    let objects = build_objects(graph, &ctx.config, &facts);
+    let needs_orchestrator = graph.services.values().any(|service| service.multinode.is_some());
+    apply::apply(ctx, dgd, objects, needs_orchestrator).await
 }
 
 /// When to try again; called once per failed pass.

@@ -62,6 +62,8 @@ pub enum Error {
     Task(String),
     #[error("--leader-election-namespace is required outside of a cluster")]
     NoLeaseNamespace,
+    #[error("--credentials-namespace is required outside of a cluster")]
+    NoCredentialsNamespace,
     #[error("--webhook-namespace is required outside of a cluster")]
     NoWebhookNamespace,
     #[error("--webhook-validating-configuration is required with --webhook-certificate-mode=operator")]

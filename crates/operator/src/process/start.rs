@@ -1,11 +1,11 @@
 //! From the flags to everything that runs: clients, listeners, watches, scope, admission, controllers.
 //! Nothing here waits for the API server but the first look at its optional APIs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use dynamo_api::v1alpha1::State;
 use dynamo_kubekit::{cache::Cache, client};
-use dynamo_render::OperatorConfig;
+use dynamo_render::{OperatorConfig, credentials::Purpose};
 use futures::{FutureExt, future::LocalBoxFuture};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Client, Config};
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     certs::CertificateMetrics,
     context::{Caches, Context},
-    flags::Flags,
+    flags::{CredentialFlags, Flags, NamespacedName},
     metrics::{Metrics, Resources, Source},
     optional_apis::{self, Probe},
     scope::{Claim, Exclusions, Scope},
@@ -91,6 +91,7 @@ pub(super) async fn start(
         namespace: restricted,
         roles: flags.roles.clone(),
         key: flags.mpi_ssh_secret.clone(),
+        credentials: credentials(&flags.credentials)?,
         checkpoints: flags.render.checkpoint.is_some(),
         has_gateway: flags.render.ingress.virtual_service_gateway.is_some(),
         concurrency: flags.reconcile_concurrency,
@@ -187,6 +188,19 @@ fn scope_of(flags: &Flags, client: &Client, election: Option<&Election>) -> (Sco
         }
         None => (Scope::cluster_wide(Exclusions::new(client.clone(), settings), term), None),
     }
+}
+
+/// The Secrets that pods are given, where they are.
+fn credentials(flags: &CredentialFlags) -> Result<BTreeMap<Purpose, NamespacedName>, Error> {
+    if flags.names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let namespace = flags.namespace.clone().or_else(cluster::own_namespace);
+    let namespace = namespace.ok_or(Error::NoCredentialsNamespace)?;
+    let sources = flags.names.iter().map(|(purpose, name)| {
+        (*purpose, NamespacedName { namespace: namespace.clone(), name: name.clone() })
+    });
+    Ok(sources.collect())
 }
 
 fn fenced(config: &Config, metrics: &Metrics, scope: &Scope) -> Result<Client, Error> {

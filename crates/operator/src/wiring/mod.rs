@@ -22,6 +22,7 @@
 //! | graph | scaling adapters of its services | any change, status included, and its end |
 //! | requests, models | nothing: they are counted | |
 //! | SSH key of MPI and its copies | graphs that need it | a copy that differs from its source |
+//! | Secrets for NATS and etcd and their copies | graphs and components that get them | another content, the end of a copy |
 //! | DynamoCheckpoint | itself | any change but of its status |
 //! | | graphs and components of the namespace that use it | it comes or goes, its phase changes |
 //! | Job of a checkpoint, while checkpoints are on | its checkpoint | any change and its end |
@@ -33,7 +34,7 @@ mod rules;
 mod seat;
 mod trigger;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use dynamo_api::{
     foreign::{InferencePool, VirtualService},
@@ -44,6 +45,7 @@ use dynamo_api::{
     },
 };
 use dynamo_kubekit::metrics::ReconcileMetrics;
+use dynamo_render::credentials::Purpose;
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -63,9 +65,9 @@ use crate::{
     accounts::{self, Grants},
     adapter, checkpoint, component,
     context::{AllFailures, Caches, ClaimName, Context},
+    copied::{credentials::CredentialCopies, mpi},
     flags::{NamespacedName, RoleNames},
     graph,
-    mpi::Keys,
     optional_apis::OptionalApis,
     pods::Pods,
     registry,
@@ -98,6 +100,8 @@ pub struct Settings {
     pub roles: RoleNames,
     /// The SSH key of MPI.
     pub key: NamespacedName,
+    /// Secrets with the credentials and CAs of NATS and etcd.
+    pub credentials: BTreeMap<Purpose, NamespacedName>,
     /// Whether Jobs of checkpoints are watched.
     pub checkpoints: bool,
     /// Whether VirtualServices are made, where their API is there.
@@ -154,7 +158,16 @@ pub fn connect(
     let pod_accounts =
         accounts::fallback::watch(client, namespace, components.cache.clone(), components.trigger.clone());
     let (pods, pod_feeds) = Pods::watch(client, namespace, &components.cache, &components.trigger);
-    let (keys, key_feeds) = Keys::watch(client, namespace, &settings.key, &graphs.cache, &graphs.trigger);
+    let (keys, mut secret_feeds) =
+        mpi::watch(client, namespace, &settings.key, graphs.cache.clone(), graphs.trigger.clone());
+    let (credentials, credential_feeds) = CredentialCopies::watch(
+        client,
+        namespace,
+        &settings.credentials,
+        &(graphs.cache.clone(), graphs.trigger.clone()),
+        &(components.cache.clone(), components.trigger.clone()),
+    );
+    secret_feeds.extend(credential_feeds);
     let (routes, has_gateway) = (served(apis, |apis| apis.istio), settings.has_gateway);
     let routes = routes.map(move |is_served| is_served && has_gateway);
 
@@ -171,6 +184,7 @@ pub fn connect(
         pod_accounts: feeds.run(pod_accounts),
         grants,
         keys,
+        credentials,
         adapters: feeds.run(adapter_feed),
         claims: feeds.run(claim_feed),
         picker_configs: feeds.children::<_, ConfigMap>(&of_graphs, &graphs.trigger),
@@ -193,7 +207,7 @@ pub fn connect(
     };
     let mut tasks = feeds.tasks;
     tasks.extend(grant_feeds.into_iter().map(|feed| feed.run().boxed()));
-    tasks.extend(key_feeds.into_iter().map(|feed| feed.run().boxed()));
+    tasks.extend(secret_feeds.into_iter().map(|feed| feed.run().boxed()));
     tasks.extend(pod_feeds);
     Wiring {
         caches,
@@ -297,6 +311,7 @@ impl Caches {
             pod_accounts,
             grants,
             keys,
+            credentials,
             adapters,
             claims,
             picker_configs,
@@ -321,6 +336,7 @@ impl Caches {
         pod_accounts.wait_until_ready().await?;
         grants.wait_until_ready().await?;
         keys.wait_until_ready().await?;
+        credentials.wait_until_ready().await?;
         adapters.wait_until_ready().await?;
         claims.wait_until_ready().await?;
         picker_configs.wait_until_ready().await?;

@@ -58,7 +58,7 @@ impl<K: Object> Trigger<K> {
     }
 
     /// Wakes everything.
-    pub(super) fn send_all(&self, cache: &Cache<K>) {
+    pub(crate) fn send_all(&self, cache: &Cache<K>) {
         for object in cache.all() {
             self.send(reference(&*object));
         }

@@ -2,21 +2,20 @@
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
 use dynamo_testkit::{Operator, Plane, audit, eventually};
-use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::{
-    Api, Client, ResourceExt,
+    Client, ResourceExt,
     api::{DeleteParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use super::object;
+use super::{HOME, fails_with, home, object};
 use crate::{
     PROGRAM,
-    graphs::{aggregated, api, create, make_ready, names, patch, state},
+    graphs::{aggregated, api, create, make_ready, names, patch},
 };
 
 const NAME: &str = "mpi-run-ssh-key";
-const HOME: &str = "dynamo-system";
 const NO_ORCHESTRATOR: &str = "no multinode orchestrator available";
 
 /// A graph whose worker runs `module` on two nodes.
@@ -32,11 +31,6 @@ fn key(entries: &Value) -> Secret {
     object(json!({"metadata": {"name": NAME}, "type": "Opaque", "stringData": entries}))
 }
 
-async fn home(client: &Client) {
-    let namespace: Namespace = object(json!({"metadata": {"name": HOME}}));
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
-}
-
 async fn has_key(client: &Client, namespace: &str, wanted: &Value) -> Secret {
     eventually(&format!("{namespace} has the key {wanted}"), || async {
         let secret: Secret = api(client, namespace).get(NAME).await.map_err(|error| error.to_string())?;
@@ -48,15 +42,6 @@ async fn has_key(client: &Client, namespace: &str, wanted: &Value) -> Secret {
         if seen == *wanted { Ok(secret) } else { Err(seen.to_string()) }
     })
     .await
-}
-
-/// Waits until a graph fails for a reason that has `words` in it.
-async fn fails_with(client: &Client, namespace: &str, words: &str) {
-    eventually(&format!("fails with {words}"), || async {
-        let message = state(client, namespace, "g", "failed").await;
-        if message.contains(words) { Ok(()) } else { Err(message) }
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -2,15 +2,36 @@
 //! Seen from outside: in the API server alone.
 
 mod accounts;
+mod credentials;
 mod key;
 mod registry;
 
 use dynamo_testkit::eventually;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::PodSpec};
-use kube::Client;
-use serde_json::Value;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, PodSpec},
+};
+use kube::{Api, Client, api::PostParams};
+use serde_json::{Value, json};
 
-use crate::graphs::api;
+use crate::graphs::{api, state};
+
+/// Namespace of what the operator copies.
+const HOME: &str = "dynamo-system";
+
+async fn home(client: &Client) {
+    let namespace: Namespace = object(json!({"metadata": {"name": HOME}}));
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+}
+
+/// Waits until the graph `g` fails for a reason that has `words` in it.
+async fn fails_with(client: &Client, namespace: &str, words: &str) {
+    eventually(&format!("fails with {words}"), || async {
+        let message = state(client, namespace, "g", "failed").await;
+        if message.contains(words) { Ok(()) } else { Err(message) }
+    })
+    .await;
+}
 
 /// Waits until the pods of a Deployment are as `check` wants them; it returns what it saw else.
 async fn pods(
