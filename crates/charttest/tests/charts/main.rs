@@ -9,6 +9,7 @@
 
 mod arguments;
 mod certificates;
+mod clouds;
 mod cluster;
 mod cluster_installs;
 mod cluster_kinds;
@@ -30,6 +31,7 @@ mod recorded_webhooks;
 mod registry;
 mod rights;
 mod robustness;
+mod scenarios;
 mod stand_in;
 mod values;
 mod webhooks;

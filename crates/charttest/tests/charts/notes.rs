@@ -7,7 +7,7 @@ use crate::helm::{Helm, NAMESPACE, Objects, RELEASE, copy, platform, text};
 use crate::or_skip;
 use crate::stand_in::StandIn;
 
-fn notes(helm: &Helm, values: &Value) -> String {
+pub fn notes(helm: &Helm, values: &Value) -> String {
     notes_with(helm, values, &[])
 }
 
