@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use dynamo_router::RouterMode;
+use dynamo_runtime::transport::RequestPlane;
 
 use crate::metrics::DEFAULT_PREFIX;
 
@@ -89,8 +90,10 @@ pub struct Flags {
     pub grpc_metrics_port: u16,
     #[arg(long)]
     pub dump_config_to: Option<PathBuf>,
+    /// Discovery store where DYN_DISCOVERY_BACKEND is unset
     #[arg(long, env = "DYN_STORE_KV", default_value = "etcd", value_parser = ["etcd", "file", "mem"])]
     pub store_kv: String,
+    /// What the workers are expected to use; each is called as its discovery record says
     #[arg(long, env = "DYN_REQUEST_PLANE", default_value = "tcp", value_parser = ["tcp", "http", "nats"])]
     pub request_plane: String,
     #[arg(long, env = "DYN_EVENT_PLANE", default_value = "nats", value_parser = ["nats", "zmq"])]
@@ -138,8 +141,9 @@ impl Flags {
                 );
             }
         }
-        if self.request_plane != "tcp" {
-            let reason = format!("request plane `{}` is not in this build; use tcp", self.request_plane);
+        if RequestPlane::named(&self.request_plane).is_none() {
+            let reason =
+                format!("request plane `{}` is not in this build; use tcp or nats", self.request_plane);
             return Err(FlagError { flag: "--request-plane", reason });
         }
         if self.chat_processor != "dynamo" {
@@ -341,7 +345,7 @@ mod tests {
             (vec!["--router-mode", "kv"], "round-robin"),
             (vec!["-i"], "/v1/chat/completions"),
             (vec!["--kserve-grpc-server"], "HTTP"),
-            (vec!["--request-plane", "nats"], "tcp"),
+            (vec!["--request-plane", "http"], "tcp or nats"),
             (vec!["--tls-cert-path", "c"], "both"),
             (vec!["--tls-cert-path", "c", "--tls-key-path", "k"], "ingress"),
             (vec!["--model-path", "/does/not/exist"], "directory"),

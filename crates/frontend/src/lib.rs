@@ -20,6 +20,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
+use dynamo_runtime::transport::RequestPlane;
 use dynamo_runtime::{Discovery, PushClient, logging, shutdown};
 
 pub use http::server::{Frontend, FrontendConfig, StartError};
@@ -89,6 +90,9 @@ async fn serve(flags: Flags) -> Result<(), Box<dyn std::error::Error + Send + Sy
     };
     let discovery = Discovery::from_environment(Some(&flags.store_kv)).await?;
     let client = PushClient::from_environment().await?;
+    if RequestPlane::named(&flags.request_plane) == Some(RequestPlane::Nats) {
+        client.connect_nats().await;
+    }
     let frontend = Frontend::start(config, discovery, client).await?;
     tracing::info!("listening on http://{}", frontend.address());
     stop.cancelled().await;

@@ -67,6 +67,12 @@ impl NamespaceFilter {
         Self(named.map(str::to_owned))
     }
 
+    /// The only namespace that is admitted.
+    #[must_use]
+    pub fn only(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     fn admits(&self, namespace: &str) -> bool {
         self.0.as_ref().is_none_or(|own| own == namespace)
     }

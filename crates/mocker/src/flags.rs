@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use dynamo_runtime::transport::RequestPlane;
 use serde::Deserialize;
 
 /// Imitates an engine: serves a model without computing it.
@@ -143,7 +144,7 @@ pub enum FlagsError {
     Range { name: &'static str, value: String, rule: &'static str },
     #[error("--bootstrap-ports lists {ports} ports for {workers} workers; give one per worker")]
     BootstrapPorts { ports: usize, workers: u32 },
-    #[error("--request-plane {0} is not supported; use tcp")]
+    #[error("--request-plane {0} is not supported; use tcp or nats")]
     RequestPlane(String),
     #[error("a worker is either a prefill or a decode worker, not both")]
     BothRoles,
@@ -152,7 +153,7 @@ pub enum FlagsError {
 impl Flags {
     /// The engine settings, checked.
     pub fn engine_args(&self) -> Result<EngineArgs, FlagsError> {
-        if self.request_plane != "tcp" {
+        if RequestPlane::named(&self.request_plane).is_none() {
             return Err(FlagsError::RequestPlane(self.request_plane.clone()));
         }
         let args = match &self.extra_engine_args {
@@ -291,7 +292,7 @@ mod tests {
             (&["--num-workers", "0"], "--num-workers"),
             (&["--stagger-delay", "-2"], "--stagger-delay"),
             (&["--bootstrap-ports", "1,2"], "--bootstrap-ports"),
-            (&["--request-plane", "nats"], "nats"),
+            (&["--request-plane", "http"], "tcp or nats"),
         ] {
             let error = parse(args).unwrap().engine_args().unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

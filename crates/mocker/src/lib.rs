@@ -11,13 +11,12 @@ use dynamo_runtime::endpoint::EndpointError;
 use dynamo_runtime::metrics::{ComponentMetrics, MetricsRegistry};
 use dynamo_runtime::shutdown::{ShutdownSettings, drain_worker, on_signal};
 use dynamo_runtime::system::{SystemHealth, SystemServer, SystemSettings};
-use dynamo_runtime::{
-    Discovery, DynNamespace, EndpointId, PodIdentity, RequestPlaneServer, instance_id, logging,
-};
+use dynamo_runtime::transport::RequestPlane;
+use dynamo_runtime::{Discovery, DynNamespace, EndpointId, PodIdentity, RequestPlaneServer, logging};
 
 use flags::{EngineArgs, Flags, FlagsError};
 use model::{Model, ModelError};
-use worker::Worker;
+use worker::{PublishError, Worker};
 
 pub mod cache;
 pub mod engine;
@@ -42,6 +41,8 @@ pub enum MockerError {
     Model(#[from] ModelError),
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     #[error("{what}: {source}")]
     Io { what: &'static str, source: std::io::Error },
 }
@@ -94,7 +95,8 @@ async fn serve(flags: &Flags) -> Result<(), MockerError> {
 
     let mut model = Model::find(flags.model_path.as_deref(), flags.model_name.as_deref())?;
     model.describe(&args);
-    let server = RequestPlaneServer::from_environment().await;
+    let plane = RequestPlane::named(&flags.request_plane).unwrap_or_default();
+    let server = RequestPlaneServer::from_environment(plane).await;
     let served = ComponentMetrics::register(&metrics, &endpoint, Some(&model.card.display_name));
     let server = server.map_err(io("the request plane cannot listen"))?;
     let started = start_workers(flags, &args, &endpoint, &model, (&server, &discovery, &health, &served));
@@ -130,7 +132,8 @@ async fn start_workers(
             tokio::time::sleep(Duration::from_secs_f64(flags.stagger_seconds())).await;
         }
         // The first has the pod's own id; further ones need one of their own.
-        let id = if number == 0 { instance_id(&pod) } else { instance_id(&format!("{pod}-{number}")) };
+        let name = if number == 0 { pod.clone() } else { format!("{pod}-{number}") };
+        let id = discovery.new_instance_id(&name);
         let worker = Worker::start(args, model);
         publish_until_done(&worker, server, discovery, health, metrics, (endpoint, id), model).await?;
         tracing::info!("worker {id:x} serves model {} at {endpoint}", model.card.display_name);
@@ -152,7 +155,7 @@ async fn publish_until_done(
     loop {
         match worker.publish(server, discovery, health, metrics, address, model).await {
             Ok(()) => return Ok(()),
-            Err(error @ (DiscoveryError::Publish { .. } | DiscoveryError::Timeout { .. })) => {
+            Err(error) if error.is_passing() => {
                 tracing::error!("{error}; trying again in {} ms", delay.as_millis());
                 tokio::time::sleep(delay).await;
                 delay = (delay * 2).min(Duration::from_secs(30));

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use dynamo_runtime::discovery::DiscoveryError;
 use dynamo_runtime::metrics::ComponentMetrics;
 use dynamo_runtime::system::SystemHealth;
-use dynamo_runtime::transport::RequestContext;
+use dynamo_runtime::transport::{OpenError, RequestContext};
 use dynamo_runtime::{
     Annotated, Discovery, EndpointId, FinishReason, Registration, RequestPlaneServer, WorkerOutput,
     WorkerRequest,
@@ -22,6 +23,25 @@ use crate::scheduler::SchedulerSettings;
 
 /// Items of one answer that may wait for a slow caller.
 const ANSWER_BUFFER: usize = 64;
+
+/// Why a worker is not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+}
+
+impl PublishError {
+    /// Whether another try may succeed.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Open(_) => true,
+            Self::Discovery(error) => error.is_passing(),
+        }
+    }
+}
 
 /// One imitated worker with its ranks.
 #[derive(Debug)]
@@ -57,11 +77,12 @@ impl Worker {
         metrics: &ComponentMetrics,
         (id, instance_id): (&EndpointId, u64),
         model: &Model,
-    ) -> Result<(), dynamo_runtime::discovery::DiscoveryError> {
+    ) -> Result<(), PublishError> {
         let worker = self.clone();
         server.serve_endpoint(&id.path(instance_id), Some(metrics.clone()), move |context, request| {
             worker.answer(context, request)
         });
+        server.open(id, instance_id).await?;
         let instance = server.instance(id, instance_id);
         discovery.register(Registration::model(instance, model.card.clone())).await?;
         health.set_endpoint(&id.endpoint, true);

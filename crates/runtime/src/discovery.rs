@@ -10,19 +10,24 @@ use tokio::sync::watch;
 
 use crate::card::ModelCard;
 use crate::endpoint::EndpointId;
-use crate::identity::PodIdentity;
+use crate::identity::{ID_MASK, PodIdentity, instance_id};
 use crate::settings;
 
+use etcd::Etcd;
 use file::FileStore;
 use kubernetes::Kubernetes;
 use memory::Memory;
 use record::Registry;
 
+mod etcd;
 mod file;
 mod kubernetes;
 mod memory;
 mod record;
 mod view;
+
+/// Map of the published object and where a key-value store keeps its entries (runtime.md 5.2).
+const TREES: [(&str, &str); 2] = [("endpoints", "v1/instances"), ("model_cards", "v1/mdc")];
 
 /// `namespace/component/endpoint/<hex id>`, for cards optionally `/<suffix>` more.
 pub type Key = String;
@@ -110,7 +115,7 @@ impl Registration {
 }
 
 /// Proof of a registration; give it back to [`Discovery::unregister`]. Dropping it changes nothing:
-/// what stays registered ends with the pod.
+/// what stays registered ends with the pod or the lease.
 #[derive(Debug)]
 pub struct RegistrationHandle {
     endpoint: Option<Key>,
@@ -132,23 +137,35 @@ pub enum DiscoveryError {
     Timeout { verb: &'static str, namespace: String, name: String, seconds: u64 },
     #[error("registry file `{}` cannot be changed: {source}", .path.display())]
     Store { path: std::path::PathBuf, source: std::io::Error },
+    #[error("{0}")]
+    Etcd(String),
+    #[error("{0}")]
+    Settings(String),
     #[error("no Kubernetes API can be reached from this process")]
     Client(#[source] Box<kube::Error>),
     #[error("no configuration for the Kubernetes API")]
     Config(#[source] Box<kube::config::InferConfigError>),
     #[error("Kubernetes discovery needs the pod's identity")]
     Identity(#[from] crate::identity::IdentityError),
-    #[error("registry key `{key}` is already taken by this process; each endpoint registers once")]
+    #[error("registry key `{key}` is already taken; each endpoint registers once and under an id of its own")]
     Duplicate { key: Key },
     #[error(
-        "discovery backend `{backend}` is not supported; set DYN_DISCOVERY_BACKEND=kubernetes, file for \
-         several processes on one machine, or mem for a single process"
+        "discovery backend `{backend}` is not supported; set DYN_DISCOVERY_BACKEND to kubernetes or etcd, to file for \
+         several processes on one machine, or to mem for a single process"
     )]
     Backend { backend: String },
 }
 
+impl DiscoveryError {
+    /// Whether the same registration may succeed later: the backend was not reached or refused it for now.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Publish { .. } | Self::Timeout { .. } | Self::Etcd(_))
+    }
+}
+
 #[derive(Debug)]
 enum Backend {
+    Etcd(Box<Etcd>),
     Kubernetes(Box<Kubernetes>),
     Memory(Memory),
     File(FileStore),
@@ -172,10 +189,11 @@ impl Discovery {
         Self { backend: Arc::new(Backend::Memory(Memory::default())) }
     }
 
-    /// The backend named by `DYN_DISCOVERY_BACKEND` (`kubernetes`; `file`; `mem` or `none`), or by
-    /// `store_kv` (the `--store-kv` flag) when the variable is unset.
+    /// The backend named by `DYN_DISCOVERY_BACKEND` (`kubernetes`; `etcd`; `file`; `mem` or `none`), or by
+    /// `store_kv` (the `--store-kv` flag) when the variable is unset or says `kv_store`; else etcd.
     pub async fn from_environment(store_kv: Option<&str>) -> Result<Self, DiscoveryError> {
-        let named = settings::text("DYN_DISCOVERY_BACKEND");
+        let named = settings::text("DYN_DISCOVERY_BACKEND").map(|name| name.to_ascii_lowercase());
+        let named = named.filter(|name| name != "kv_store");
         let backend = named.as_deref().or(store_kv).unwrap_or("etcd").to_ascii_lowercase();
         match backend.as_str() {
             "kubernetes" => {
@@ -186,9 +204,26 @@ impl Discovery {
                     .map_err(|source| DiscoveryError::Client(Box::new(source)))?;
                 Ok(Self::kubernetes(client, identity))
             }
+            "etcd" => Ok(Self { backend: Arc::new(Backend::Etcd(Box::new(Etcd::from_environment()?))) }),
             "mem" | "memory" | "none" => Ok(Self::memory()),
             "file" => Ok(Self { backend: Arc::new(Backend::File(FileStore::from_environment())) }),
             _ => Err(DiscoveryError::Backend { backend }),
+        }
+    }
+
+    /// An id for an instance of the pod or process `name`. With etcd it is that of a lease to come, which no other
+    /// process may have had: a random one (runtime.md 5.2). Else it follows from the name.
+    pub fn new_instance_id(&self, name: &str) -> u64 {
+        match self.backend.as_ref() {
+            Backend::Etcd(_) => rand::random_range(1..=ID_MASK),
+            Backend::Kubernetes(_) | Backend::Memory(_) | Backend::File(_) => instance_id(name),
+        }
+    }
+
+    /// Where the backend holds several Dynamo namespaces, only this one is watched. To be called before `watch`.
+    pub fn limit_to(&self, namespace: &str) {
+        if let Backend::Etcd(backend) = self.backend.as_ref() {
+            backend.limit_to(namespace);
         }
     }
 
@@ -200,6 +235,7 @@ impl Discovery {
         };
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => backend.change(|own| own.add(&registration)).await?,
+            Backend::Etcd(backend) => backend.change(|own| own.add(&registration)).await?,
             Backend::Memory(backend) => backend.change(|own| own.add(&registration))?,
             Backend::File(backend) => backend.change(|own| own.add(&registration))?,
         }
@@ -214,6 +250,7 @@ impl Discovery {
         };
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => backend.change(removal).await,
+            Backend::Etcd(backend) => backend.change(removal).await,
             Backend::Memory(backend) => backend.change(removal),
             Backend::File(backend) => backend.change(removal),
         }
@@ -227,6 +264,7 @@ impl Discovery {
         };
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => backend.change(removal).await,
+            Backend::Etcd(backend) => backend.change(removal).await,
             Backend::Memory(backend) => backend.change(removal),
             Backend::File(backend) => backend.change(removal),
         }
@@ -237,7 +275,8 @@ impl Discovery {
     pub async fn clear_stale(&self) -> Result<(), DiscoveryError> {
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => backend.clear_stale().await,
-            Backend::Memory(_) | Backend::File(_) => Ok(()),
+            // Entries of another process end with its lease.
+            Backend::Etcd(_) | Backend::Memory(_) | Backend::File(_) => Ok(()),
         }
     }
 
@@ -246,6 +285,7 @@ impl Discovery {
     pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => backend.watch(),
+            Backend::Etcd(backend) => backend.watch(),
             Backend::Memory(backend) => backend.watch(),
             Backend::File(backend) => backend.watch(),
         }
@@ -256,7 +296,7 @@ impl Discovery {
     pub fn own_metadata(&self) -> Option<Value> {
         match self.backend.as_ref() {
             Backend::Kubernetes(backend) => Some(backend.own_metadata()),
-            Backend::Memory(_) | Backend::File(_) => None,
+            Backend::Etcd(_) | Backend::Memory(_) | Backend::File(_) => None,
         }
     }
 }

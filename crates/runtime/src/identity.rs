@@ -13,7 +13,7 @@ use crate::settings;
 pub const POD_INFO: &str = "/etc/podinfo";
 
 /// An instance id has 53 bits so that JSON readers keep it exact.
-const ID_MASK: u64 = 0x001F_FFFF_FFFF_FFFF;
+pub(crate) const ID_MASK: u64 = 0x001F_FFFF_FFFF_FFFF;
 
 /// The pod this process runs in.
 #[derive(Clone, Debug, PartialEq, Eq)]

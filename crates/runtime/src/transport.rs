@@ -1,4 +1,4 @@
-//! The TCP request plane, both sides: requests go to the worker, answers come back over a connection
+//! The request plane, both sides: requests go to the worker over TCP or NATS, answers come back over a connection
 //! the worker opens to the caller (runtime.md 7.1). It must not choose between instances.
 
 use std::time::Duration;
@@ -9,16 +9,36 @@ use tokio::net::TcpStream;
 use crate::settings;
 
 pub use client::{CallContext, CallError, PushClient};
-pub use server::{RequestContext, RequestPlaneServer};
+pub use server::{OpenError, RequestContext, RequestPlaneServer};
 pub use stream::{ResponseStream, StreamError};
 
 mod callhome;
 mod client;
 mod frame;
+mod nats;
 mod pool;
 mod request;
 mod server;
 mod stream;
+
+/// How a worker receives its requests; callers follow its discovery record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestPlane {
+    #[default]
+    Tcp,
+    Nats,
+}
+
+impl RequestPlane {
+    /// The plane of a `--request-plane` value; the reference's third, `http`, is not offered.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "tcp" => Some(Self::Tcp),
+            "nats" => Some(Self::Nats),
+            _ => None,
+        }
+    }
+}
 
 /// Limits of the request plane (the TCP variables of runtime.md 7.1).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,8 @@ pub enum Tool {
     Kubernetes,
     /// The API server's store.
     Etcd,
+    /// Message server of the NATS planes, for tests.
+    Nats,
     /// Chart installer.
     Helm,
     /// Cluster DNS server.
@@ -33,9 +35,10 @@ const KUBERNETES: &[&str] =
 
 impl Tool {
     /// Every tool, in the order in which they are built.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Kubernetes,
         Self::Etcd,
+        Self::Nats,
         Self::Helm,
         Self::Coredns,
         Self::Pause,
@@ -48,6 +51,7 @@ impl Tool {
         match self {
             Self::Kubernetes => "kubernetes",
             Self::Etcd => "etcd",
+            Self::Nats => "nats",
             Self::Helm => "helm",
             Self::Coredns => "coredns",
             Self::Pause => "pause",
@@ -61,6 +65,7 @@ impl Tool {
         match self {
             Self::Kubernetes => "v1.34.4",
             Self::Etcd => "v3.6.16",
+            Self::Nats => "v2.12.3",
             Self::Helm => "v3.19.0",
             Self::Coredns => "v1.12.4",
             Self::Pause => "v1",
@@ -75,6 +80,7 @@ impl Tool {
         match self {
             Self::Kubernetes => KUBERNETES,
             Self::Etcd => &["etcd"],
+            Self::Nats => &["nats-server"],
             Self::Helm => &["helm"],
             Self::Coredns => &["coredns"],
             Self::Pause => &["pause"],
@@ -128,6 +134,7 @@ pub(super) fn run(tool: Tool, work: &Path, out: &Path, log: &Path, progress: &Pr
         Tool::Etcd => {
             build.main_package("etcd", ETCD_MAIN, &[&format!("go.etcd.io/etcd/server/v3@{version}")])
         }
+        Tool::Nats => build.install(&format!("github.com/nats-io/nats-server/v2@{version}"), ""),
         Tool::Helm => build.install(
             &format!("helm.sh/helm/v3/cmd/helm@{version}"),
             &format!("-X helm.sh/helm/v3/internal/version.version={version}"),

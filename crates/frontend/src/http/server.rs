@@ -104,12 +104,11 @@ impl Frontend {
         let address = listener.local_addr().map_err(listen)?;
         let models = Arc::new(Models::default());
         let metrics = Arc::new(Metrics::new(&config.metrics_prefix));
-        let watcher = ModelWatcher::new(
-            models.clone(),
-            metrics.clone(),
-            NamespaceFilter::new(config.namespace.as_deref()),
-            config.router_mode,
-        );
+        let namespace = NamespaceFilter::new(config.namespace.as_deref());
+        if let Some(only) = namespace.only() {
+            discovery.limit_to(only);
+        }
+        let watcher = ModelWatcher::new(models.clone(), metrics.clone(), namespace, config.router_mode);
         let services = Arc::new(Services {
             dispatcher: Dispatcher { client, patience: config.patience },
             metrics,

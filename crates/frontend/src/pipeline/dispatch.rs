@@ -146,13 +146,22 @@ impl Dispatcher {
                     Err(failure) if failure.is_retryable() => failure,
                     Err(failure) => return Err(refused(&failure)),
                 };
-            tracing::warn!("request {}: {failure}; trying another instance", call.id);
+            // The way to many instances is down at once: not one of the attempts that speak against them.
+            let way_is_down = matches!(failure, CallError::PlaneDown { .. });
+            let again = tried.contains(&worker) || call.pinned.is_some();
+            if again && matches!(failure, CallError::TooLargeForPlane { .. }) {
+                return Err(refused(&failure));
+            }
+            if way_is_down {
+                tracing::debug!("request {}: {failure}; trying another instance", call.id);
+            } else {
+                tracing::warn!("request {}: {failure}; trying another instance", call.id);
+                retries += 1;
+            }
             if failure.blames_instance() {
                 set.failed(worker);
             }
-            let again = tried.contains(&worker) || call.pinned.is_some();
             tried.push(worker);
-            retries += 1;
             last_failure = Some(failure);
             if retries >= MAX_ATTEMPTS {
                 return Err(unavailable(&call, last_failure.as_ref()));
@@ -187,7 +196,9 @@ fn unavailable(call: &Call<'_>, last: Option<&CallError>) -> ApiError {
 fn refused(failure: &CallError) -> ApiError {
     match failure {
         CallError::Worker { message, .. } => ApiError::from_worker(message),
-        CallError::TooLarge { .. } => ApiError::bad_request(failure.to_string()),
+        CallError::TooLarge { .. } | CallError::TooLargeForPlane { .. } => {
+            ApiError::bad_request(failure.to_string())
+        }
         other => ApiError::generation(other),
     }
 }

@@ -12,15 +12,13 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::record::{Registry, read_data};
-use super::{DiscoveryError, Snapshot};
+use super::{DiscoveryError, Snapshot, TREES};
 use crate::settings;
 
 /// An entry that was not touched for this long belongs to a dead process.
 const LIFE: Duration = Duration::from_secs(10);
 const TOUCH_INTERVAL: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Registry map and the folder of its entries.
-const TREES: [(&str, &str); 2] = [("endpoints", "v1/instances"), ("model_cards", "v1/mdc")];
 
 #[derive(Debug)]
 pub(super) struct FileStore {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::frame::Frame;
+use super::nats::{Nats, NatsSettings, SendError};
 use super::pool::{ExchangeError, Pool};
 use super::request::Request;
 use super::stream::{Home, ResponseStream};
@@ -60,6 +61,15 @@ pub enum CallError {
              DYN_REQUEST_PLANE=tcp on its workers"
     )]
     Unsupported { instance: String, transport: &'static str },
+    #[error("no worker listens on NATS subject {subject}")]
+    NoSubscriber { subject: String },
+    #[error("NATS at {server} cannot be reached: {reason}")]
+    PlaneDown { server: String, reason: String },
+    #[error(
+        "the request has {size} bytes, more than the NATS server takes in one message ({limit}); raise its \
+         max_payload, or set DYN_REQUEST_PLANE=tcp on the workers"
+    )]
+    TooLargeForPlane { size: usize, limit: usize },
     #[error("instance {instance} has the unreadable address `{address}`; expected host:port/<id>/<endpoint>")]
     Address { instance: String, address: String },
     #[error("the request cannot be encoded: {0}")]
@@ -77,6 +87,9 @@ impl CallError {
             | Self::Refused { .. }
             | Self::NoReply { .. }
             | Self::NoAnswer { .. }
+            | Self::NoSubscriber { .. }
+            | Self::PlaneDown { .. }
+            | Self::TooLargeForPlane { .. }
             | Self::Unsupported { .. }
             | Self::Address { .. } => true,
             Self::Worker { .. } | Self::Encode(_) | Self::TooLarge { .. } => false,
@@ -85,7 +98,8 @@ impl CallError {
 
     /// Whether the failure speaks against the instance, so that routing should avoid it for a while.
     pub fn blames_instance(&self) -> bool {
-        self.is_retryable()
+        let blameless = matches!(self, Self::PlaneDown { .. } | Self::TooLargeForPlane { .. });
+        self.is_retryable() && !blameless
     }
 }
 
@@ -101,6 +115,8 @@ struct Shared {
     settings: TransportSettings,
     address: SocketAddr,
     pool: Arc<Pool>,
+    /// Connected when the first instance is to be called that listens there.
+    nats: Nats,
     waiting: Waiting,
     _tasks: [AbortOnDropHandle<()>; 2],
 }
@@ -131,7 +147,16 @@ impl PushClient {
             }
         });
         let tasks = [AbortOnDropHandle::new(receiving), AbortOnDropHandle::new(sweeping)];
-        Ok(Self { shared: Arc::new(Shared { settings, address, pool, waiting, _tasks: tasks }) })
+        let nats = Nats::new(NatsSettings::from_environment());
+        Ok(Self { shared: Arc::new(Shared { settings, address, pool, nats, waiting, _tasks: tasks }) })
+    }
+
+    /// Connects to NATS before the first request needs it.
+    pub async fn connect_nats(&self) {
+        if let Err(reason) = self.shared.nats.client().await {
+            let server = self.shared.nats.server();
+            tracing::warn!("NATS at {server} cannot be reached: {reason}; trying again with each request");
+        }
     }
 
     /// Sends `request` to `instance`; returns once the worker has opened its answer.
@@ -141,24 +166,34 @@ impl PushClient {
         request: &R,
         context: CallContext,
     ) -> Result<ResponseStream<T>, CallError> {
-        let (address, path) = tcp_address(instance)?;
         let subject = Uuid::new_v4().to_string();
-        let message = self.message(path, &subject, request, context)?;
-        let (sender, arrival) = oneshot::channel();
+        let (id, headers) = (context.id, context.headers);
+        let payload = self.payload(&subject, request, id)?;
+        let (sender, mut arrival) = oneshot::channel();
         let _expected = Expected::enter(&self.shared.waiting, subject, sender);
-
-        self.shared.pool.exchange(address, &message).await.map_err(|error| {
-            let address = address.to_owned();
-            match error {
-                ExchangeError::Connect(source) => CallError::Connect { address, source },
-                ExchangeError::Refused(message) => CallError::Refused { address, message },
-                other => CallError::NoReply { address, reason: other.to_string() },
+        let (address, early) = match &instance.transport {
+            Transport::Tcp(text) => (self.send_tcp(instance, text, headers, payload).await?, None),
+            Transport::NatsTcp(subject) => {
+                // A worker that already answers has taken the request, whether or not its reply arrives.
+                let early = tokio::select! {
+                    biased;
+                    home = &mut arrival => Some(home),
+                    sent = self.send_nats(subject, &headers, payload) => sent.map(|()| None)?,
+                };
+                (subject.as_str(), early)
             }
-        })?;
+            Transport::Http(_) => {
+                return Err(CallError::Unsupported { instance: instance.key(), transport: "http" });
+            }
+        };
 
         let no_answer = |reason: String| CallError::NoAnswer { address: address.to_owned(), reason };
         let limit = self.shared.settings.call_home_timeout;
-        let mut home = match tokio::time::timeout(limit, arrival).await {
+        let arrived = match early {
+            Some(home) => Ok(home),
+            None => tokio::time::timeout(limit, arrival).await,
+        };
+        let mut home = match arrived {
             Ok(Ok(home)) => home,
             Ok(Err(_)) => return Err(no_answer("this process stops receiving answers".to_owned())),
             Err(_) => return Err(no_answer(format!("no connection within {} s", limit.as_secs()))),
@@ -170,21 +205,68 @@ impl PushClient {
         }
     }
 
-    fn message<R: Serialize + ?Sized>(
+    /// Sends to `host:port/<hex id>/<endpoint>`; the address that took it.
+    async fn send_tcp<'a>(
         &self,
-        path: &str,
+        instance: &EndpointInstance,
+        text: &'a str,
+        headers: BTreeMap<String, String>,
+        payload: Bytes,
+    ) -> Result<&'a str, CallError> {
+        let unreadable = || CallError::Address { instance: instance.key(), address: text.to_owned() };
+        let (address, path) = text.split_once('/').ok_or_else(unreadable)?;
+        let size = payload.len();
+        let request = Request { path: path.to_owned(), headers, payload };
+        let mut message = BytesMut::new();
+        request.put(&mut message).map_err(|_| CallError::TooLarge { size, limit: usize::from(u16::MAX) })?;
+        let sent = self.shared.pool.exchange(address, &message).await;
+        let failed = |error| {
+            let address = address.to_owned();
+            match error {
+                ExchangeError::Connect(source) => CallError::Connect { address, source },
+                ExchangeError::Refused(message) => CallError::Refused { address, message },
+                other => CallError::NoReply { address, reason: other.to_string() },
+            }
+        };
+        sent.map(|()| address).map_err(failed)
+    }
+
+    async fn send_nats(
+        &self,
+        subject: &str,
+        headers: &BTreeMap<String, String>,
+        payload: Bytes,
+    ) -> Result<(), CallError> {
+        let size = payload.len();
+        let nats = &self.shared.nats;
+        let sent = nats.send(subject, headers, payload, self.shared.settings.request_timeout).await;
+        sent.map_err(|error| {
+            let address = subject.to_owned();
+            match error {
+                SendError::NoSubscriber => CallError::NoSubscriber { subject: address },
+                SendError::Down(reason) => CallError::PlaneDown { server: nats.server(), reason },
+                SendError::TooLarge { limit } => CallError::TooLargeForPlane { size, limit },
+                SendError::Refused(message) => CallError::Refused { address, message },
+                SendError::NoReply(reason) => CallError::NoReply { address, reason },
+            }
+        })
+    }
+
+    /// The two-part frame that every way carries.
+    fn payload<R: Serialize + ?Sized>(
+        &self,
         subject: &str,
         request: &R,
-        context: CallContext,
-    ) -> Result<BytesMut, CallError> {
+        id: String,
+    ) -> Result<Bytes, CallError> {
         let info = CallHomeInfo {
             address: self.shared.address.to_string(),
             subject: subject.to_owned(),
-            context: context.id.clone(),
+            context: id.clone(),
             stream_type: RESPONSE_STREAM.to_owned(),
         };
         let header = CallHeader {
-            id: context.id,
+            id,
             request_type: "single_in".to_owned(),
             response_type: "many_out".to_owned(),
             connection_info: ConnectionInfo {
@@ -200,22 +282,7 @@ impl PushClient {
         if size > limit {
             return Err(CallError::TooLarge { size, limit });
         }
-        let request = Request { path: path.to_owned(), headers: context.headers, payload: payload.freeze() };
-        let mut message = BytesMut::new();
-        request.put(&mut message).map_err(|_| CallError::TooLarge { size, limit: usize::from(u16::MAX) })?;
-        Ok(message)
-    }
-}
-
-/// Splits `host:port/<hex id>/<endpoint>` into address and path.
-fn tcp_address(instance: &EndpointInstance) -> Result<(&str, &str), CallError> {
-    let unsupported = |transport| Err(CallError::Unsupported { instance: instance.key(), transport });
-    match &instance.transport {
-        Transport::Tcp(text) => text
-            .split_once('/')
-            .ok_or_else(|| CallError::Address { instance: instance.key(), address: text.clone() }),
-        Transport::Http(_) => unsupported("http"),
-        Transport::NatsTcp(_) => unsupported("nats"),
+        Ok(payload.freeze())
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -15,10 +15,12 @@ use serde_json::Value;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::RequestPlane;
 use super::callhome::{self, Call};
+use super::nats::{Nats, NatsSettings, header_texts, subject};
 use super::request::{Request, RequestError, put_reply};
 use super::{ItemFrame, TransportSettings, tune};
 use crate::discovery::{EndpointInstance, Transport};
@@ -57,17 +59,34 @@ struct Shared {
     in_flight: watch::Sender<usize>,
 }
 
-/// Serves endpoints on one TCP port; dropping it closes the port and ends open requests.
+/// Where requests come in.
+enum Entrance {
+    Tcp { address: SocketAddr, _accepting: AbortOnDropHandle<()> },
+    Nats { nats: Nats, subscriptions: Mutex<HashMap<String, DropGuard>> },
+}
+
+/// Serves endpoints on one TCP port or on NATS subjects; dropping it closes the port and the subscriptions.
 pub struct RequestPlaneServer {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    _accepting: AbortOnDropHandle<()>,
+    entrance: Entrance,
 }
 
 impl std::fmt::Debug for RequestPlaneServer {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("RequestPlaneServer").field("address", &self.address).finish_non_exhaustive()
+        let entrance = match &self.entrance {
+            Entrance::Tcp { address, .. } => address.to_string(),
+            Entrance::Nats { nats, .. } => nats.server(),
+        };
+        out.debug_struct("RequestPlaneServer").field("entrance", &entrance).finish_non_exhaustive()
     }
+}
+
+/// Why an endpoint cannot receive requests yet.
+#[derive(Debug, thiserror::Error)]
+#[error("NATS at {server}: {reason}")]
+pub struct OpenError {
+    server: String,
+    reason: String,
 }
 
 impl RequestPlaneServer {
@@ -77,8 +96,14 @@ impl RequestPlaneServer {
         Self::bind_with(host, port, TransportSettings::from_environment()).await
     }
 
-    /// Host and port from `DYN_TCP_RPC_HOST` and `DYN_TCP_RPC_PORT`: own address, any free port.
-    pub async fn from_environment() -> io::Result<Self> {
+    /// TCP: host and port from `DYN_TCP_RPC_HOST` and `DYN_TCP_RPC_PORT`, own address and any free port. NATS: the
+    /// server of `NATS_SERVER`, connected with the first endpoint.
+    pub async fn from_environment(plane: RequestPlane) -> io::Result<Self> {
+        if plane == RequestPlane::Nats {
+            let nats = Nats::new(NatsSettings::from_environment());
+            let entrance = Entrance::Nats { nats, subscriptions: Mutex::default() };
+            return Ok(Self { shared: Shared::new(TransportSettings::from_environment()), entrance });
+        }
         let host = settings::text("DYN_TCP_RPC_HOST").and_then(|text| text.parse().ok());
         Self::bind(host.unwrap_or_else(own_ip), settings::parsed("DYN_TCP_RPC_PORT", 0)).await
     }
@@ -89,21 +114,35 @@ impl RequestPlaneServer {
         if address.ip().is_unspecified() {
             address.set_ip(own_ip());
         }
-        let shared =
-            Arc::new(Shared { endpoints: RwLock::default(), settings, in_flight: watch::Sender::new(0) });
+        let shared = Shared::new(settings);
         let accepting = AbortOnDropHandle::new(tokio::spawn(accept(listener, shared.clone())));
-        Ok(Self { shared, address, _accepting: accepting })
-    }
-
-    /// The address other pods use.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        Ok(Self { shared, entrance: Entrance::Tcp { address, _accepting: accepting } })
     }
 
     /// The discovery record of an endpoint served here.
     pub fn instance(&self, id: &EndpointId, instance_id: u64) -> EndpointInstance {
-        let transport = Transport::Tcp(format!("{}/{}", self.address, id.path(instance_id)));
+        let transport = match &self.entrance {
+            Entrance::Tcp { address, .. } => Transport::Tcp(format!("{address}/{}", id.path(instance_id))),
+            Entrance::Nats { .. } => Transport::NatsTcp(subject(id, instance_id)),
+        };
         EndpointInstance { id: id.clone(), instance_id, transport }
+    }
+
+    /// Lets requests for a served endpoint come in; to be called before its record is published, and again
+    /// when it failed. A TCP server receives them from the start.
+    pub async fn open(&self, id: &EndpointId, instance_id: u64) -> Result<(), OpenError> {
+        let Entrance::Nats { nats, subscriptions } = &self.entrance else { return Ok(()) };
+        let path = id.path(instance_id);
+        if subscriptions.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&path) {
+            return Ok(());
+        }
+        let messages = nats.subscribe(&subject(id, instance_id)).await;
+        let messages = messages.map_err(|reason| OpenError { server: nats.server(), reason })?;
+        let stop = CancellationToken::new();
+        let work = receive(messages, nats.clone(), path.clone(), self.shared.clone(), stop.clone());
+        tokio::spawn(work);
+        subscriptions.lock().unwrap_or_else(PoisonError::into_inner).insert(path, stop.drop_guard());
+        Ok(())
     }
 
     /// Serves `path` (`<hex id>/<endpoint>`); a second call for the same path replaces the first.
@@ -134,11 +173,17 @@ impl RequestPlaneServer {
     /// Answers `Unknown endpoint` for the path from now on; requests in work go on.
     pub fn remove_endpoint(&self, path: &str) {
         self.shared.endpoints.write().unwrap_or_else(PoisonError::into_inner).remove(path);
+        if let Entrance::Nats { subscriptions, .. } = &self.entrance {
+            subscriptions.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        }
     }
 
     /// Stops accepting requests on every path.
     pub fn refuse_new(&self) {
         self.shared.endpoints.write().unwrap_or_else(PoisonError::into_inner).clear();
+        if let Entrance::Nats { subscriptions, .. } = &self.entrance {
+            subscriptions.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
     /// Number of accepted requests whose answers are not finished.
@@ -154,6 +199,12 @@ impl RequestPlaneServer {
             Ok(_) => 0,
             Err(_) => self.in_flight(),
         }
+    }
+}
+
+impl Shared {
+    fn new(settings: TransportSettings) -> Arc<Self> {
+        Arc::new(Self { endpoints: RwLock::default(), settings, in_flight: watch::Sender::new(0) })
     }
 }
 
@@ -226,6 +277,39 @@ async fn serve_connection(socket: TcpStream, shared: Arc<Shared>) -> Result<(), 
         let mut reply = BytesMut::new();
         put_reply(accepted.as_ref().err().map_or("", String::as_str), &mut reply);
         output.write_all(&reply).await?;
+        if let Ok(work) = accepted {
+            tokio::spawn(work);
+        }
+    }
+}
+
+/// Takes requests from a subject until told to stop; those that are on their way then get a reply as well.
+async fn receive(
+    mut messages: async_nats::Subscriber,
+    nats: Nats,
+    path: String,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
+    let mut stopped = false;
+    loop {
+        let message = tokio::select! {
+            message = messages.next() => message,
+            () = stop.cancelled(), if !stopped => {
+                stopped = true;
+                if let Err(error) = messages.drain().await {
+                    tracing::debug!("{path}: the subscription cannot be ended in order: {error}");
+                    return;
+                }
+                continue;
+            }
+        };
+        let Some(message) = message else { return };
+        let headers = header_texts(message.headers.as_ref());
+        let accepted = admit(&Request { path: path.clone(), headers, payload: message.payload }, &shared);
+        if let Some(reply) = message.reply {
+            nats.reply(reply, accepted.as_ref().err().cloned()).await;
+        }
         if let Ok(work) = accepted {
             tokio::spawn(work);
         }
