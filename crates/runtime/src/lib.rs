@@ -12,6 +12,7 @@ pub mod shutdown;
 pub mod system;
 pub mod transport;
 
+mod causes;
 mod settings;
 
 pub use card::{ModelCard, ModelInput, ModelType};

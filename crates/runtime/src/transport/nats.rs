@@ -12,6 +12,7 @@ use async_nats::{Client, ConnectOptions, Event, HeaderMap, RequestErrorKind, Ser
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
+use crate::causes::with_causes;
 use crate::endpoint::{EndpointId, slug};
 use crate::settings;
 
@@ -123,19 +124,6 @@ impl NatsSettings {
             format!("{error}; check NATS_SERVER and the NATS_AUTH_* variables (sent: {:?})", self.credentials)
         })
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let more = next.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = next.source();
-    }
-    text
 }
 
 /// Addresses without the credentials they may hold.

@@ -21,6 +21,7 @@ use super::proto::{
     TxnRequest, TxnResponse, WatchCreate, WatchRequest, WatchResponse,
 };
 use super::settings::EtcdSettings;
+use crate::causes::{join, with_causes};
 
 /// One call at one address.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
@@ -52,24 +53,8 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// An error with what it was caused by; libraries put the telling part last.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    join(error.to_string(), error.source())
-}
-
 fn reason(status: &Status) -> String {
     join(status.message().to_owned(), status.source())
-}
-
-fn join(mut text: String, mut cause: Option<&dyn Error>) -> String {
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 pub(super) struct Cluster {

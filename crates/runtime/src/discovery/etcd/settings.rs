@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
+use crate::causes::with_causes;
 use crate::settings;
 
 const DEFAULT_ENDPOINT: &str = "http://localhost:2379";
@@ -82,7 +83,7 @@ impl EtcdSettings {
     /// How to connect to one address. Certificates are read anew each time, since they are replaced while the process
     /// runs.
     pub(super) fn endpoint(&self, address: &str) -> Result<Endpoint, String> {
-        let unusable = |error: tonic::transport::Error| super::client::with_causes(&error);
+        let unusable = |error: tonic::transport::Error| with_causes(&error);
         let endpoint = Endpoint::from_shared(address.to_owned())
             .map_err(unusable)?
             .connect_timeout(CONNECT_LIMIT)
