@@ -33,5 +33,6 @@ mod rights;
 mod robustness;
 mod scenarios;
 mod stand_in;
+mod upgrade;
 mod values;
 mod webhooks;

@@ -6,6 +6,7 @@ pub mod host;
 pub mod layout;
 pub mod node;
 pub mod runtime;
+mod storage;
 pub mod teardown;
 
 use std::net::{SocketAddr, TcpStream};

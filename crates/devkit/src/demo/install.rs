@@ -31,8 +31,12 @@ pub fn install(kubectl: &Kubectl, root: &Path, log: &Path, repository: &str, tag
     let run = Helm { program: helm, kubectl, root, log };
     run.upgrade("dynamo-crds", "deploy/helm/charts/crds", "default", &[])?;
     let image = "dynamo-operator.controllerManager.manager.image";
-    // As strings: a tag of digits alone would become a number.
-    let values = [format!("{image}.repository={repository}"), format!("{image}.tag={tag}")];
+    // Images as strings: a tag of digits alone would become a number. The example needs neither NATS nor etcd.
+    let values = [
+        ("--set-string", format!("{image}.repository={repository}")),
+        ("--set-string", format!("{image}.tag={tag}")),
+        ("--set", "nats.enabled=false,dynamo-operator.nats.enabled=false,etcd.enabled=false".to_owned()),
+    ];
     run.upgrade(RELEASE, "deploy/helm/charts/platform", NAMESPACE, &values)?;
     let progress = Progress::start("wait for the operator");
     let result =
@@ -80,7 +84,7 @@ impl Helm<'_> {
         command
     }
 
-    fn upgrade(&self, release: &str, chart: &str, namespace: &str, values: &[String]) -> Result<()> {
+    fn upgrade(&self, release: &str, chart: &str, namespace: &str, values: &[(&str, String)]) -> Result<()> {
         let progress = Progress::start(format!("helm upgrade --install {release} ./{chart} -n {namespace}"));
         self.repair(release, namespace, &progress)?;
         let mut command = self.command();
@@ -93,8 +97,8 @@ impl Helm<'_> {
             namespace,
             "--create-namespace",
         ]);
-        for value in values {
-            command.args(["--set-string", value]);
+        for (how, value) in values {
+            command.args([how, value.as_str()]);
         }
         process::run_logged(&mut command, &format!("helm upgrade of {release}"), self.log, &progress)?;
         progress.done("");

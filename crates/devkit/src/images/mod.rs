@@ -2,6 +2,7 @@
 //! Must not push anything anywhere.
 
 pub mod build;
+pub mod bundled;
 pub mod load;
 pub mod oci;
 

@@ -7,7 +7,7 @@ use dynamo_devkit::demo::NAMESPACE;
 use dynamo_devkit::kubectl::Kubectl;
 use serde_json::{Value, json};
 
-use crate::{LIMIT, eventually, patch, pods, ready};
+use crate::common::{LIMIT, eventually, patch, pods, ready};
 
 /// How long a user waits for the name of an image that cannot be pulled.
 const TOLD: Duration = Duration::from_secs(60);

@@ -2,41 +2,22 @@
 //! One test, because every step builds on the pods of the step before. The cluster is taken down by `make test-node`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod life;
-mod load;
-mod operator;
-mod pods;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dynamo_devkit::demo::{NAMESPACE, http};
+use common::load::Load;
+use common::{LIMIT, address, eventually, operator, patch, pods, reachable, ready, step};
+use dynamo_devkit::demo::NAMESPACE;
 use dynamo_devkit::kubectl::Kubectl;
 use dynamo_devkit::{cluster, images};
-use load::Load;
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// Bound of every wait for the cluster; nothing here judges speed.
-const LIMIT: Duration = Duration::from_secs(180);
 /// How long deleted graphs may keep anything (the promise of the guide).
 const GONE: Duration = Duration::from_secs(30);
-
-fn eventually<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<T, String>) -> T {
-    let start = Instant::now();
-    loop {
-        match check() {
-            Ok(value) => return value,
-            Err(reason) if start.elapsed() > limit => {
-                panic!("{what}: not within {} s: {reason}", limit.as_secs())
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(250)),
-        }
-    }
-}
-
-fn step(name: &str) {
-    eprintln!("--- {name}");
-}
 
 /// Runs `devkit demo` and returns what it printed.
 fn demo() -> String {
@@ -61,35 +42,6 @@ fn home(variable: &str, folder: &str) -> std::ffi::OsString {
         let home = std::env::var("HOME").expect("HOME");
         format!("{home}/{folder}").into()
     })
-}
-
-fn ready(kubectl: &Kubectl, graph: &str) {
-    eventually(&format!("graph {graph} is Ready"), LIMIT, || {
-        let object =
-            kubectl.json(&["get", "dgd", graph, "-n", NAMESPACE]).map_err(|error| error.to_string())?;
-        let condition = &object["status"]["conditions"][0];
-        let current = condition["observedGeneration"] == object["metadata"]["generation"];
-        if current && condition["status"] == "True" { Ok(()) } else { Err(condition.to_string()) }
-    });
-}
-
-/// Waits until a new Service address leads anywhere: the node's proxy learns of a first endpoint after its pod is ready.
-fn reachable(address: &str) {
-    eventually(&format!("{address} is routed"), LIMIT, || {
-        let response = http::request(address, "/v1/models", None).map_err(|error| error.to_string())?;
-        if response.status == 200 { Ok(()) } else { Err(format!("status {}", response.status)) }
-    });
-}
-
-fn patch(kubectl: &Kubectl, graph: &str, change: &Value) {
-    kubectl
-        .run(&["patch", "dgd", graph, "-n", NAMESPACE, "--type=merge", "-p", &change.to_string()])
-        .unwrap();
-}
-
-fn address(kubectl: &Kubectl, service: &str) -> String {
-    let service = kubectl.json(&["get", "service", service, "-n", NAMESPACE]).unwrap();
-    format!("{}:8000", service["spec"]["clusterIP"].as_str().unwrap())
 }
 
 #[test]

@@ -4,7 +4,7 @@ use dynamo_devkit::demo::NAMESPACE;
 use dynamo_devkit::kubectl::Kubectl;
 use serde_json::Value;
 
-use crate::{LIMIT, eventually};
+use super::{LIMIT, eventually};
 
 /// Names of the pods of a Deployment that are not going away, sorted.
 pub fn of(kubectl: &Kubectl, deployment: &str) -> Vec<String> {
