@@ -168,7 +168,7 @@ fn a_secret_of_yours_is_checked_where_a_cluster_is_seen() {
         match refused {
             None => assert!(output.ok, "{server}: {}", output.stderr),
             Some(words) => {
-                assert!(!output.ok && output.stderr.contains(words), "{server}: {}", output.stderr)
+                assert!(!output.ok && output.stderr.contains(words), "{server}: {}", output.stderr);
             }
         }
     }
