@@ -1,10 +1,12 @@
 //! Installs beside one another on a real API server: who is refused, and what an installer needs.
 //! Must not run pods: there is no node.
 
+use std::time::Duration;
+
 use dynamo_devkit::control_plane::ControlPlane;
 use serde_json::{Value, json};
 
-use crate::helm::{Helm, NAMESPACE, Output, RELEASE, platform};
+use crate::helm::{Helm, NAMESPACE, Output, RELEASE, charts, platform};
 use crate::or_skip;
 use crate::plane::{Installed, TENANT, kubectl, ok, operator, plane};
 
@@ -88,10 +90,29 @@ fn an_uninstall_leaves_graphs_and_what_the_operator_made() {
     let helm = or_skip!(Helm::find(), "helm");
     let plane = or_skip!(plane(), "kube-apiserver");
     let plane = plane.as_ref().expect("it is started");
-    let made = "apiVersion: v1\nkind: Secret\nmetadata: {name: mpi-run-ssh-secret, namespace: team}\n";
-    let installed = Installed::new(&helm, plane, operator(&json!({})));
-    ok(&installed.account(&["create", "-f", "-"], made), "the operator makes a copy");
+    let definition = charts().join("crds/templates/nvidia.com_dynamographdeployments.yaml");
+    let definition = definition.to_str().expect("a plain path");
+    ok(&kubectl(plane, None, &["apply", "--server-side", "-f", definition], ""), "the definition");
+
+    // Nobody answers webhooks here.
+    let installed = Installed::new(&helm, plane, operator(&json!({"webhook": {"enabled": false}})));
+    let graph = "apiVersion: nvidia.com/v1alpha1\nkind: DynamoGraphDeployment\n\
+                 metadata: {name: graph, namespace: team}\nspec: {services: {}}\n";
+    // The definition is served a moment after it is there.
+    let made = (0..100).any(|_| {
+        let made = kubectl(plane, None, &["create", "-f", "-"], graph).status.success();
+        if !made {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        made
+    });
+    assert!(made, "a user's graph");
+    let copy = "apiVersion: v1\nkind: Secret\nmetadata: {name: mpi-run-ssh-secret, namespace: team}\n";
+    ok(&installed.account(&["create", "-f", "-"], copy), "a copy that the operator makes");
     drop(installed);
-    ok(&kubectl(plane, None, &["get", "secret", "mpi-run-ssh-secret", "-n", "team"], ""), "it stays");
-    ok(&kubectl(plane, None, &["delete", "secret", "mpi-run-ssh-secret", "-n", "team"], ""), "clean up");
+    for object in ["dynamographdeployment/graph", "secret/mpi-run-ssh-secret"] {
+        ok(&kubectl(plane, None, &["get", object, "-n", "team"], ""), "it stays");
+        ok(&kubectl(plane, None, &["delete", object, "-n", "team"], ""), "clean up");
+    }
+    ok(&kubectl(plane, None, &["delete", "-f", definition], ""), "the definition goes");
 }
