@@ -1,9 +1,9 @@
-//! The charts as files: lint, packaging, dependency build, the paths people type (charts.md section 1).
-//! Must not change the checkout: everything that writes works on a copy.
+//! The charts as files: lint, packaging, the paths people type (charts.md section 1). Dependencies: `dependencies.rs`.
+//! Must not change the checkout.
 
 use serde_json::json;
 
-use crate::helm::{Helm, NAMESPACE, Objects, Output, RELEASE, charts, copy, operator, platform};
+use crate::helm::{Helm, NAMESPACE, Objects, Output, RELEASE, charts, operator, platform};
 use crate::or_skip;
 
 fn quiet(output: &Output) {
@@ -82,22 +82,4 @@ fn the_packaged_chart_renders_the_same_objects() {
     let packaged = helm.template(&archive, RELEASE, NAMESPACE, &json!({}));
     quiet(&packaged);
     assert_eq!(packaged.stdout, helm.template(&platform(), RELEASE, NAMESPACE, &json!({})).stdout);
-}
-
-#[test]
-fn a_dependency_build_works_offline_twice_and_the_folder_still_wins() {
-    let helm = or_skip!(Helm::find(), "helm");
-    let dir = tempfile::tempdir().expect("a folder");
-    let chart = dir.path().join("platform");
-    copy(&platform(), &chart);
-    for _ in 0..2 {
-        quiet(&helm.run_in(dir.path(), ["dep", "build", "./platform/"]));
-    }
-    let template = chart.join("charts/dynamo-operator/templates/serviceaccounts.yaml");
-    let edited =
-        std::fs::read_to_string(&template).expect("the template").replace("-component\n", "-edited\n");
-    std::fs::write(&template, edited).expect("the template is written");
-    let output = helm.template(&chart, RELEASE, NAMESPACE, &json!({}));
-    quiet(&output);
-    Objects::parse(&output).get("ServiceAccount", "dynamo-platform-dynamo-operator-edited");
 }

@@ -49,16 +49,7 @@ pub struct Output {
 impl Helm {
     /// `$HELM`, else the one in the project's cache, else the first on `PATH`.
     pub fn find() -> Option<Self> {
-        let cached = cache_dir().map(|dir| dir.join("tools/bin/helm"));
-        let on_path = std::env::var_os("PATH")
-            .map(|path| std::env::split_paths(&path).map(|dir| dir.join("helm")).collect::<Vec<_>>())
-            .unwrap_or_default();
-        let program = std::env::var_os("HELM")
-            .map(PathBuf::from)
-            .into_iter()
-            .chain(cached)
-            .chain(on_path)
-            .find(|candidate| candidate.is_file())?;
+        let program = program("HELM", "helm")?;
         Some(Self { program, home: tempfile::tempdir().expect("a folder for Helm") })
     }
 
@@ -74,6 +65,9 @@ impl Helm {
             .env("HELM_CONFIG_HOME", self.home.path().join("config"))
             .env("HELM_DATA_HOME", self.home.path().join("data"))
             .env("KUBECONFIG", self.home.path().join("no-cluster"))
+            // Nothing listens there: charts must not need a network.
+            .env("HTTP_PROXY", "http://127.0.0.1:9")
+            .env("HTTPS_PROXY", "http://127.0.0.1:9")
             .output()
             .expect("Helm starts");
         Output {
@@ -111,9 +105,10 @@ impl Helm {
         self.run(args.into_iter().chain(more.iter().map(OsStr::new)))
     }
 
-    /// The objects of the platform with `values` below `dynamo-operator`.
+    /// The objects of the platform with `values` below `dynamo-operator`, without bundled NATS and etcd.
     pub fn operator(&self, values: &Value) -> Objects {
-        self.objects(RELEASE, NAMESPACE, &json!({ "dynamo-operator": values }))
+        let off = json!({"enabled": false});
+        self.objects(RELEASE, NAMESPACE, &json!({"dynamo-operator": values, "nats": off, "etcd": off}))
     }
 
     /// The same on a cluster that has the API groups `apis`.
@@ -162,8 +157,22 @@ impl Objects {
         list
     }
 
+    /// That of the operator; nats-box has one, too.
     pub fn deployment(&self) -> &Value {
-        self.0.iter().find(|object| object["kind"] == "Deployment").expect("a Deployment")
+        let of_operator = |object: &&Value| {
+            object["kind"] == "Deployment"
+                && object["metadata"]["labels"]["control-plane"] == "controller-manager"
+        };
+        self.0.iter().find(of_operator).expect("the operator's Deployment")
+    }
+
+    /// Without the objects of bundled NATS and etcd.
+    pub fn without_bundled(self) -> Self {
+        let bundled = |object: &Value| {
+            let chart = text(&object["metadata"]["labels"]["helm.sh/chart"]).to_owned();
+            chart.starts_with("nats-") || chart.starts_with("etcd-")
+        };
+        Self(self.0.into_iter().filter(|object| !bundled(object)).collect())
     }
 
     pub fn pod(&self) -> &Value {
@@ -214,6 +223,34 @@ pub fn operator() -> PathBuf {
     platform().join("charts/dynamo-operator")
 }
 
+/// The platform with stand-ins for KAI and Grove in the place of the placeholders, as after a `helm dependency update`.
+pub fn platform_with_fetched_charts(helm: &Helm, folder: &Path) -> PathBuf {
+    let chart = folder.join("platform");
+    copy(&platform(), &chart);
+    for (name, version) in [("kai-scheduler", "v0.9.4"), ("grove-charts", "v0.1.0-alpha.6")] {
+        let source = folder.join("fetched").join(name);
+        std::fs::create_dir_all(source.join("templates")).expect("a chart");
+        std::fs::write(
+            source.join("Chart.yaml"),
+            format!("apiVersion: v2\nname: {name}\nversion: {version}\n"),
+        )
+        .expect("a chart");
+        std::fs::write(
+            source.join("templates/seen.yaml"),
+            "kind: Seen\nmetadata: {name: {{ .Chart.Name }}}\nvalues: {{ toJson .Values }}\n",
+        )
+        .expect("a template");
+        let package = helm.run([
+            OsStr::new("package"),
+            source.as_os_str(),
+            OsStr::new("--destination"),
+            chart.join("charts").as_os_str(),
+        ]);
+        assert!(package.ok, "{}", package.stderr);
+    }
+    chart
+}
+
 /// Recorded renders of the reference: `$DYNAMO_SHARED`, else a folder beside the workspace.
 pub fn recorded() -> Option<PathBuf> {
     let shared =
@@ -241,6 +278,20 @@ pub fn copy(from: &Path, to: &Path) {
             std::fs::copy(&source, &target).expect("the file is copied");
         }
     }
+}
+
+/// `$variable`, else the one in the project's cache, else the first on `PATH`.
+pub fn program(variable: &str, name: &str) -> Option<PathBuf> {
+    let cached = cache_dir().map(|dir| dir.join("tools/bin").join(name));
+    let on_path = std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).map(|dir| dir.join(name)).collect::<Vec<_>>())
+        .unwrap_or_default();
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(cached)
+        .chain(on_path)
+        .find(|candidate| candidate.is_file())
 }
 
 fn cache_dir() -> Option<PathBuf> {

@@ -28,13 +28,14 @@ fn notes_with(helm: &Helm, values: &Value, more: &[&str]) -> String {
 #[test]
 fn the_notes_say_what_was_installed_and_what_to_do_next() {
     let helm = or_skip!(Helm::find(), "helm");
-    let notes = notes(&helm, &json!({"dynamo-operator": {"natsAddr": "nats://n:4222"}}));
+    let values = json!({"dynamo-operator": {"natsAddr": "nats://n:4222"}, "etcd": {"enabled": false}});
+    let notes = notes(&helm, &values);
     for words in [
         "release dynamo-platform in namespace dynamo-system",
         "Deployment dynamo-platform-dynamo-operator-controller-manager",
         "all namespaces",
         "nats://n:4222",
-        "no address (set dynamo-operator.etcdAddr)",
+        "no address (set etcd.enabled, or dynamo-operator.etcdAddr)",
         "kubectl -n dynamo-system rollout status",
         "app.kubernetes.io/name in (dynamo-operator",
         "Service dynamo-platform-dynamo-operator, over HTTPS, for accounts that may get /metrics",
@@ -114,7 +115,9 @@ fn the_notes_say_who_makes_the_webhook_certificate() {
 #[test]
 fn a_disabled_operator_is_said_so() {
     let helm = or_skip!(Helm::find(), "helm");
-    assert!(notes(&helm, &json!({"dynamo-operator": {"enabled": false}})).contains("nothing was installed"));
+    assert!(
+        notes(&helm, &json!({"dynamo-operator": {"enabled": false}})).contains("no operator was installed")
+    );
 }
 
 #[test]
@@ -123,11 +126,10 @@ fn values_without_effect_are_named() {
     let stored =
         |storage: Value| json!({"dynamo-operator": {"checkpoint": {"enabled": true, "storage": storage}}});
     for (values, words) in [
-        (json!({"nats": {"enabled": true}}), "nats.enabled: a bundled nats is not in this version"),
-        (json!({"kai-scheduler": {"enabled": true}}), "kai-scheduler.enabled: a bundled kai-scheduler"),
+        (json!({"etcd": {"defrag": {"enabled": true}}}), "etcd.defrag.enabled: not in this version"),
         (
-            json!({"dynamo-operator": {"nats": {"enabled": true}}}),
-            "dynamo-operator.nats.enabled: not in this version",
+            json!({"etcd": {"replicaCount": 3, "persistence": {"enabled": false}}}),
+            "one that loses its pod cannot come back by itself",
         ),
         (stored(json!({"type": "s3"})), "dynamo-operator.checkpoint.storage.s3.uri is empty"),
         (
@@ -166,7 +168,10 @@ fn values_without_effect_are_named() {
             json!({"dynamo-operator": {"dynamo": {"mpiRun": {"secretName": ""}}}}),
             "the operator does not start without it",
         ),
-        (json!({"dynamo-operator": {"discoveryBackend": "etcd"}}), "dynamo-operator.etcdAddr is empty"),
+        (
+            json!({"dynamo-operator": {"discoveryBackend": "etcd"}, "etcd": {"enabled": false}}),
+            "etcd.enabled is false and dynamo-operator.etcdAddr is empty",
+        ),
         (json!({"webhook": {"failurePolicy": "Ignore"}}), "the key is dynamo-operator.webhook"),
         (
             json!({"dynamo-operator": {"webhook": {"caBundle": "Q0E="}}}),
@@ -198,7 +203,8 @@ fn values_without_effect_are_named() {
         );
     }
     for quiet in [
-        json!({"nats": {"enabled": false}, "etcd": null, "grove": {"x": 1}}),
+        json!({"nats": {"enabled": false}, "etcd": {"enabled": false}, "grove": {"x": 1}}),
+        json!({"dynamo-operator": {"discoveryBackend": "etcd"}}),
         json!({"dynamo-operator": {"checkpoint": {"storage": {"type": "nfs"}}}}),
         stored(json!({})),
         stored(json!({"type": "s3", "s3": {"uri": "s3://bucket"}})),

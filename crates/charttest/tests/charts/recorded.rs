@@ -6,7 +6,10 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::helm::{Helm, Objects, Output, api_versions, operator, platform, recorded, strings, text};
+use crate::helm::{
+    Helm, Objects, Output, api_versions, operator, platform, platform_with_fetched_charts, recorded, strings,
+    text,
+};
 use crate::or_skip;
 use crate::recorded_refusals::is_refused;
 use crate::stand_in::{StandIn, recorded_cluster};
@@ -37,10 +40,24 @@ impl Set {
         self.objects("Job").any(|job| text(&job["name"]).contains("-webhook-"))
     }
 
+    /// What the set's subcharts were that were on.
+    pub fn dependencies(&self) -> Vec<String> {
+        strings(&self.data["dependencies"])
+    }
+
     /// What Helm says to `values` where this set was rendered: its API groups, and its cluster if it has one.
     pub fn template(&self, helm: &Helm, values: &Value) -> Output {
         let (release, namespace) = (text(&self.data["release"]), text(&self.data["namespace"]));
-        let chart = if self.data["chart"] == "dynamo-operator" { operator() } else { platform() };
+        let folder = tempfile::tempdir().expect("a folder");
+        let fetched =
+            self.dependencies().iter().any(|name| ["grove", "kai-scheduler"].contains(&name.as_str()));
+        let chart = if self.data["chart"] == "dynamo-operator" {
+            operator()
+        } else if fetched {
+            platform_with_fetched_charts(helm, folder.path())
+        } else {
+            platform()
+        };
         let apis = strings(&self.data["apiVersions"]);
         let cluster = self.data.get("cluster").map(|_| recorded_cluster(&self.data));
         let mut more = api_versions(&apis.iter().map(String::as_str).collect::<Vec<_>>());
@@ -50,7 +67,8 @@ impl Set {
 
     /// The operator's objects; bundled dependencies have tests of their own.
     pub fn render(&self, helm: &Helm, values: &Value) -> Objects {
-        let mut objects = Objects::parse(&self.template(helm, values));
+        let mut objects = Objects::parse(&self.template(helm, values)).without_bundled();
+        objects.0.retain(|object| object["kind"] != "Seen");
         objects.0.retain(|object| {
             let chart = object["metadata"]["labels"]["helm.sh/chart"].as_str();
             chart.is_none_or(|chart| chart.starts_with("dynamo-operator-"))
@@ -112,25 +130,28 @@ pub fn rendered(helm: &Helm, dir: &Path) -> &'static [Rendered] {
 /// The recorded flags as this version passes them.
 fn expected_args(set: &Set, recorded: &[String]) -> Vec<String> {
     let own = |key: &str| !text(&set.operator()[key]).is_empty();
-    let version = format!("--operator-version={}", env!("CARGO_PKG_VERSION"));
-    let kept = recorded.iter().filter(|arg| {
+    let bundled = |name: &str| set.dependencies().iter().any(|dependency| dependency == name);
+    let domain = set.operator()["kubernetesClusterDomain"].as_str();
+    let mut expected: Vec<String> = Vec::new();
+    for arg in recorded {
         let flag = arg.split('=').next().unwrap_or_default();
         match flag {
-            // There is no bundled NATS or etcd: an address is passed only when the user gives one.
-            "--natsAddr" => own("natsAddr"),
-            "--etcdAddr" => own("etcdAddr"),
-            _ => true,
-        }
-    });
-    let mut args: Vec<String> = Vec::new();
-    for arg in kept {
-        let arg = if arg.starts_with("--operator-version=") { version.clone() } else { arg.clone() };
-        // The reference's chart alone passes two of them twice (D-127).
-        if !args.contains(&arg) {
-            args.push(arg);
+            "--operator-version" => expected.push(format!("{flag}={}", env!("CARGO_PKG_VERSION"))),
+            // No address of a server that is not there (D-114).
+            "--natsAddr" if !own("natsAddr") && !bundled("nats") => {}
+            "--etcdAddr" if !own("etcdAddr") && !bundled("etcd") => {}
+            // The domain of the cluster counts (D-115).
+            "--natsAddr" | "--etcdAddr" => {
+                expected
+                    .push(arg.replace(".cluster.local", &format!(".{}", domain.unwrap_or("cluster.local"))));
+            }
+            _ => expected.push(arg.clone()),
         }
     }
-    args
+    // The reference's chart alone passes two of them twice (D-127).
+    let mut seen = std::collections::BTreeSet::new();
+    expected.retain(|arg| seen.insert(arg.clone()));
+    expected
 }
 
 /// Without the flags that v0.9 does not know.

@@ -35,7 +35,7 @@ pub fn install(kubectl: &Kubectl, root: &Path, log: &Path, repository: &str, tag
     let values = [
         ("--set-string", format!("{image}.repository={repository}")),
         ("--set-string", format!("{image}.tag={tag}")),
-        ("--set", "nats.enabled=false,dynamo-operator.nats.enabled=false,etcd.enabled=false".to_owned()),
+        ("--set", "nats.enabled=false,etcd.enabled=false".to_owned()),
     ];
     run.upgrade(RELEASE, "deploy/helm/charts/platform", NAMESPACE, &values)?;
     let progress = Progress::start("wait for the operator");
