@@ -148,21 +148,17 @@ fn of_the_source(file: &str, prefix: &str) -> Vec<(String, Kind)> {
         if name.is_empty() || name.contains(|c: char| !c.is_ascii_lowercase() && c != '_') {
             continue;
         }
-        let field =
-            ["self.", "created."].iter().filter_map(|owner| Some((rest.find(owner)?, owner.len()))).min();
-        let kind = match (field, rest.find("MetricType::")) {
-            (Some((at, length)), collector) if collector.is_none_or(|other| at < other) => {
-                let field = &rest[at + length..];
-                let end = field.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(field.len());
-                *fields
-                    .get(&field[..end])
-                    .unwrap_or_else(|| panic!("{file}: kind of {name} ({})", &field[..end]))
-            }
-            (_, Some(at)) => Kind::of(&rest[at..at + 24]).expect("a kind"),
-            _ => continue,
+        // What follows the help: perhaps a unit, then the field, or the type itself where a collector writes the family.
+        let places = ["self.", "created.", "MetricType::"].iter();
+        let Some((end, place)) = places.filter_map(|place| Some((rest.find(place)?, *place))).min() else {
+            continue;
         };
-        let own = &rest[..field.map_or(0, |(at, _)| at).max(rest.find("MetricType::").unwrap_or(0)).min(200)];
-        let unit = if own.contains("Unit::Seconds") { "_seconds" } else { "" };
+        let word = &rest[end + place.len()..];
+        let word = &word[..word.find(|c: char| !c.is_ascii_alphabetic() && c != '_').unwrap_or(word.len())];
+        let kind = if place == "MetricType::" { Kind::of(word) } else { fields.get(word).copied() };
+        // Else it is some other pair that begins with a text.
+        let Some(kind) = kind else { continue };
+        let unit = if rest[..end].contains("Unit::Seconds") { "_seconds" } else { "" };
         families.push((format!("{prefix}{name}{unit}"), kind));
     }
     assert!(families.len() >= 4, "{file}: only {families:?}");
