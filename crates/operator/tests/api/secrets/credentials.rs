@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{HOME, fails_with, generation, home, object};
 use crate::{
     PROGRAM,
-    graphs::{aggregated, api, create, deployment, names, patch},
+    graphs::{aggregated, api, create, deployment, make_ready, names, patch},
 };
 
 const AUTH: &str = "nats-auth";
@@ -150,6 +150,31 @@ async fn credentials_reach_the_pods_of_a_graph_and_a_new_password_replaces_them_
 }
 
 #[tokio::test]
+async fn what_runs_stays_as_it_is_while_a_secret_that_a_flag_names_is_missing() {
+    let plane = Plane::start();
+    let client = plane.client().await;
+    home(&client).await;
+    let ns = plane.namespace(&client).await;
+    let mut before = Operator::start(PROGRAM, &plane, &[]);
+    create(&client, &ns, &aggregated("g")).await;
+    make_ready(&client, &ns, "g").await;
+    let running = deployment(&client, &ns, "g-worker").await;
+    assert_eq!((checksum(&running), given(&running)), (None, BTreeMap::new()));
+    before.signal("TERM");
+    before.wait();
+
+    let _operator = Operator::start(PROGRAM, &plane, &FLAGS);
+    fails_with(&client, &ns, "failed to give pods the credentials of NATS and etcd: error getting source")
+        .await;
+    make(&client, HOME, AUTH, json!({"token": "t"})).await;
+    fails_with(&client, &ns, "dynamo-system/nats-ca (--nats-tls-ca-secret): create it").await;
+    assert_eq!(generation(&client, &ns, "g-worker").await, 1);
+    make(&client, HOME, CA, json!({"ca.crt": "bundle"})).await;
+    rolled(&client, &ns, "g-worker", None).await;
+    assert_eq!(generation(&client, &ns, "g-worker").await, 2);
+}
+
+#[tokio::test]
 async fn a_users_own_secret_is_kept_and_used_and_a_component_without_a_graph_gets_a_copy() {
     let plane = Plane::start();
     let client = plane.client().await;
@@ -174,7 +199,7 @@ async fn a_users_own_secret_is_kept_and_used_and_a_component_without_a_graph_get
     let component: DynamoComponentDeployment = object(json!({
         "apiVersion": "nvidia.com/v1alpha1", "kind": "DynamoComponentDeployment",
         "metadata": {"name": "lone"},
-        "spec": {"componentType": "worker", "extraPodSpec": {"mainContainer": {"image": "example/serve:1"}}},
+        "spec": {"componentType": "worker", "dynamoNamespace": "d", "extraPodSpec": {"mainContainer": {"image": "example/serve:1"}}},
     }));
     api(&client, &by_hand).create(&PostParams::default(), &component).await.unwrap();
     let lone = rolled(&client, &by_hand, "lone", None).await;
