@@ -19,6 +19,7 @@ mod dependencies;
 mod etcd;
 mod failures;
 mod files;
+mod gaie;
 mod helm;
 mod monitors;
 mod names;
