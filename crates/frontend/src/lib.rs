@@ -91,7 +91,8 @@ async fn serve(flags: Flags) -> Result<(), Box<dyn std::error::Error + Send + Sy
     let discovery = Discovery::from_environment(Some(&flags.store_kv)).await?;
     let client = PushClient::from_environment().await?;
     if RequestPlane::named(&flags.request_plane) == Some(RequestPlane::Nats) {
-        client.connect_nats().await;
+        let client = client.clone();
+        tokio::spawn(async move { client.connect_nats().await });
     }
     let frontend = Frontend::start(config, discovery, client).await?;
     tracing::info!("listening on http://{}", frontend.address());

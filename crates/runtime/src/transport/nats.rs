@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_nats::client::Request;
 use async_nats::connection::State;
@@ -21,6 +21,8 @@ const DEFAULT_USER: (&str, &str) = ("user", "user");
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a failed first connection counts for all who need it.
+const NEXT_TRY: Duration = Duration::from_millis(500);
 /// Headers of an answer that refuses the request, as NATS services have them.
 const ERROR_HEADER: &str = "Nats-Service-Error";
 const ERROR_CODE_HEADER: &str = "Nats-Service-Error-Code";
@@ -165,11 +167,12 @@ pub(super) enum SendError {
 pub(super) struct Nats {
     settings: Arc<NatsSettings>,
     client: Arc<OnceCell<Client>>,
+    failed: Arc<Mutex<Option<(Instant, String)>>>,
 }
 
 impl Nats {
     pub(super) fn new(settings: NatsSettings) -> Self {
-        Self { settings: Arc::new(settings), client: Arc::default() }
+        Self { settings: Arc::new(settings), client: Arc::default(), failed: Arc::default() }
     }
 
     /// The server's address, for messages.
@@ -178,7 +181,18 @@ impl Nats {
     }
 
     pub(super) async fn client(&self) -> Result<&Client, String> {
-        self.client.get_or_try_init(|| self.settings.connect()).await
+        let connect = async || {
+            // Those who waited for a try that failed do not try one after the other.
+            let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some((_, reason)) = failed.filter(|(at, _)| at.elapsed() < NEXT_TRY) {
+                return Err(reason);
+            }
+            self.settings.connect().await.inspect_err(|reason| {
+                let failure = (Instant::now(), reason.clone());
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+            })
+        };
+        self.client.get_or_try_init(connect).await
     }
 
     /// Sends a request and waits until it is taken. While the server is away nothing is sent: what waits in a queue

@@ -247,7 +247,7 @@ async fn a_worker_that_acknowledges_and_dies_may_be_replaced() {
 
 #[tokio::test]
 async fn a_caller_written_from_the_contract_gets_its_answer() {
-    let (server, _) = counting_server(quick()).await;
+    let (_server, instance) = counting_server(quick()).await;
     let home = TcpListener::bind((HERE, 0)).await.unwrap();
     let info = json!({"address": home.local_addr().unwrap().to_string(), "subject": "s-1",
                       "context": "r", "stream_type": "response"});

@@ -185,7 +185,7 @@ fn a_worker_that_is_told_to_end_leaves_at_once_and_finishes_its_answers() {
     let _staying = graph.worker();
     graph.serves(2);
     leaving.terminate();
-    within(Duration::from_secs(3), "the worker leaves before its lease ends", || graph.sees(1));
+    within(Duration::from_secs(5), "the worker leaves before its lease ends", || graph.sees(1));
     for _ in 0..10 {
         graph.answered_by();
     }

@@ -208,7 +208,7 @@ fn a_worker_that_is_told_to_end_fails_no_request_over_nats() {
             }
         });
         leaving.terminate();
-        within(Duration::from_secs(3), "the worker leaves", || graph.sees(1));
+        within(Duration::from_secs(5), "the worker leaves", || graph.sees(1));
         expect_stream(&stream.answer().unwrap());
         assert!(leaving.ended());
         ended.store(true, Ordering::SeqCst);

@@ -155,14 +155,15 @@ impl Cluster {
         self.each_address(limit, call).await
     }
 
-    /// Tries the address in use, then each of the others; an answer that every address would give ends the search.
+    /// Tries the address in use, then each of the others, and the only one twice, as its connection may have been an old
+    /// one. An answer that every address would give ends the search.
     async fn each_address<T>(
         &self,
         limit: Duration,
         call: impl Fn(Channel, Option<Token>) -> BoxFuture<'static, Result<T, Status>> + Sync,
     ) -> Result<T, Failure> {
         let mut last = Status::unavailable("no address");
-        for _ in 0..self.channels.len() {
+        for _ in 0..self.channels.len().max(2) {
             let at = self.current.load(Ordering::Relaxed) % self.channels.len();
             match tokio::time::timeout(limit, self.at_address(at, &call)).await {
                 Ok(Ok(answer)) => return Ok(answer),
