@@ -107,13 +107,13 @@ impl Helm {
 
     /// The objects of the platform with `values` below `dynamo-operator`, without bundled NATS and etcd.
     pub fn operator(&self, values: &Value) -> Objects {
-        let off = json!({"enabled": false});
-        self.objects(RELEASE, NAMESPACE, &json!({"dynamo-operator": values, "nats": off, "etcd": off}))
+        self.operator_with(values, &[])
     }
 
     /// The same on a cluster that has the API groups `apis`.
     pub fn operator_with(&self, values: &Value, apis: &[&str]) -> Objects {
-        let values = json!({ "dynamo-operator": values });
+        let off = json!({"enabled": false});
+        let values = json!({"dynamo-operator": values, "nats": off, "etcd": off});
         Objects::parse(&self.template_with(&platform(), RELEASE, NAMESPACE, &values, &api_versions(apis)))
     }
 
@@ -157,13 +157,12 @@ impl Objects {
         list
     }
 
-    /// That of the operator; nats-box has one, too.
+    /// That of the operator, which nats-box may stand beside; in a chart without an operator the only one.
     pub fn deployment(&self) -> &Value {
-        let of_operator = |object: &&Value| {
-            object["kind"] == "Deployment"
-                && object["metadata"]["labels"]["control-plane"] == "controller-manager"
-        };
-        self.0.iter().find(of_operator).expect("the operator's Deployment")
+        let deployments = || self.0.iter().filter(|object| object["kind"] == "Deployment");
+        let is_operator =
+            |object: &&Value| object["metadata"]["labels"]["control-plane"] == "controller-manager";
+        deployments().find(is_operator).or_else(|| deployments().next()).expect("a Deployment")
     }
 
     /// Without the objects of bundled NATS and etcd.

@@ -5,9 +5,9 @@
 {{- fail (printf "etcd.replicaCount: must be at least 1. Got: %v. To install no etcd set etcd.enabled=false" .Values.replicaCount) -}}
 {{- end -}}
 {{- /* The first members are listed when the cluster is made; a later one must be added by hand before it starts. */ -}}
+{{- if and .Release.IsUpgrade (ne (default "new" .Values.initialClusterState) "existing") -}}
 {{- $running := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "etcd.statefulSetName" .) -}}
-{{- if and $running (ne (default "new" .Values.initialClusterState) "existing") -}}
-{{- $before := int $running.spec.replicas -}}
+{{- $before := int (($running).spec).replicas -}}
 {{- if and (gt $before 0) (ne $before $count) -}}
 {{- fail (printf "etcd.replicaCount: the cluster has %d members and cannot become one of %d by a new number alone. Add or remove the members with \"etcdctl member\", then upgrade with etcd.initialClusterState=existing; or uninstall, delete the claims and install again" $before $count) -}}
 {{- end -}}
