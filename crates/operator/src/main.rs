@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use dynamo_operator::{
-    flags::{Exit, Flags, JobFlags, LogFlags},
+    flags::{EtcdAuthFlags, Exit, Flags, JobFlags, LogFlags},
     logging, process,
 };
 use tracing::error;
@@ -13,20 +13,25 @@ use tracing::error;
 enum Command {
     Operate(Box<Flags>),
     Job(JobFlags),
+    EtcdAuth(EtcdAuthFlags),
 }
 
 impl Command {
     fn parse(words: Vec<String>) -> Result<Self, Exit> {
-        Ok(match JobFlags::parse(&words)? {
-            Some(job) => Self::Job(job),
-            None => Self::Operate(Box::new(Flags::parse(words)?)),
-        })
+        if let Some(job) = JobFlags::parse(&words)? {
+            return Ok(Self::Job(job));
+        }
+        if let Some(flags) = EtcdAuthFlags::parse(&words)? {
+            return Ok(Self::EtcdAuth(flags));
+        }
+        Ok(Self::Operate(Box::new(Flags::parse(words)?)))
     }
 
     fn log(&self) -> &LogFlags {
         match self {
             Self::Operate(flags) => &flags.log,
             Self::Job(flags) => &flags.log,
+            Self::EtcdAuth(flags) => &flags.log,
         }
     }
 
@@ -34,6 +39,7 @@ impl Command {
         match self {
             Self::Operate(flags) => process::run(*flags).await,
             Self::Job(flags) => process::run_job(flags).await,
+            Self::EtcdAuth(flags) => process::run_etcd_auth(flags).await,
         }
     }
 }

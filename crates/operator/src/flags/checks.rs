@@ -26,8 +26,8 @@ pub(super) fn refused(name: &str, value: impl std::fmt::Debug, rule: &str) -> Ex
     Exit::Refused(format!("--{name}: {value:?}: {rule}"))
 }
 
-fn malformed(name: &str, value: &str, rule: &str) -> Exit {
-    Exit::Usage(format!("invalid value {value:?} for flag -{name}: {rule}\n{}", usage()))
+fn malformed(parsed: &Parsed, name: &str, value: &str, rule: &str) -> Exit {
+    Exit::Usage(format!("invalid value {value:?} for flag -{name}: {rule}\n{}", usage(parsed.table)))
 }
 
 /// Empty and `0` disable a listener; a missing host means every address.
@@ -166,8 +166,9 @@ pub(super) fn trusted_accounts(parsed: &Parsed) -> Result<Vec<NamespacedName>, E
         let parts = text.split_once('/').filter(|(namespace, account)| {
             !namespace.is_empty() && !account.is_empty() && !account.contains(['/', ':'])
         });
-        let (namespace, account) =
-            parts.ok_or_else(|| malformed(name, text, "must be <namespace>/<name> of a service account"))?;
+        let (namespace, account) = parts.ok_or_else(|| {
+            malformed(parsed, name, text, "must be <namespace>/<name> of a service account")
+        })?;
         Ok(NamespacedName { namespace: namespace.to_owned(), name: account.to_owned() })
     };
     parsed.list(name).iter().map(parse).collect()
@@ -179,7 +180,7 @@ pub(super) fn ingress(parsed: &Parsed) -> Result<IngressDefaults, Exit> {
         let (key, value) = text
             .split_once('=')
             .filter(|(key, _)| !key.is_empty())
-            .ok_or_else(|| malformed(name, text, "must be <key>=<value>"))?;
+            .ok_or_else(|| malformed(parsed, name, text, "must be <key>=<value>"))?;
         Ok((key.to_owned(), value.to_owned()))
     };
     Ok(IngressDefaults {
@@ -264,6 +265,7 @@ pub(super) fn log(parsed: &Parsed) -> Result<LogFlags, Exit> {
         ("", _) => tracing::Level::INFO,
         (other, _) => {
             return Err(malformed(
+                parsed,
                 "zap-log-level",
                 other,
                 "must be debug, info, error, panic or a number above 0",

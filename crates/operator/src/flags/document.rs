@@ -3,13 +3,13 @@
 
 use super::{
     syntax::Kind,
-    table::{Flag, GROUPS},
+    table::{ETCD_AUTH, Flag, GROUPS, Group},
 };
 
-/// What `--help` and a usage error print.
-pub(super) fn usage() -> String {
+/// What `--help` and a usage error print about the flags of a table.
+pub(super) fn usage(table: &[Group]) -> String {
     let mut lines = vec!["Usage of manager:".to_owned()];
-    for group in GROUPS {
+    for group in table {
         lines.push(format!("\n{}:", group.title));
         for flag in group.flags {
             lines.push(match flag.kind {
@@ -44,8 +44,23 @@ pub fn reference() -> String {
         sentence; `--help` with 0.\n\n\
         *Kept*: parsed and checked, and without effect in this version.\n"
         .to_owned();
-    for group in GROUPS {
-        page += &format!("\n## {}\n\n| flag | value | default | meaning |\n|---|---|---|---|\n", group.title);
+    tables(&mut page, "##", GROUPS);
+    page += "\n## The command etcd-auth\n\n\
+        `etcd-auth` as the first word: turns on the authentication of an etcd cluster, and ends. It waits up to five \
+        minutes for the\ncluster. The password is in the variable `ETCD_AUTH_PASSWORD`; to change it, the one that \
+        still holds is in\n`ETCD_AUTH_OLD_PASSWORD`. An address without `http://` or `https://` is taken by TLS when \
+        there is a file\nor `--insecure-skip-tls-verify`. Run again, it changes nothing.\n";
+    tables(&mut page, "###", &ETCD_AUTH[..1]);
+    page += "\nThe flags of the log are those of the operator.\n";
+    page
+}
+
+fn tables(page: &mut String, heading: &str, table: &[Group]) {
+    for group in table {
+        *page += &format!(
+            "\n{heading} {}\n\n| flag | value | default | meaning |\n|---|---|---|---|\n",
+            group.title
+        );
         for flag in group.flags {
             let value = match allowed(flag) {
                 Some(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
@@ -54,10 +69,9 @@ pub fn reference() -> String {
             let default = if flag.default.is_empty() { String::new() } else { format!("`{}`", flag.default) };
             let kept = if flag.effective { "" } else { ". *Kept*" };
             let meaning = flag.help.replace('<', "\\<").replace('|', "\\|");
-            page += &format!("| `--{}` | {value} | {default} | {meaning}{kept} |\n", flag.name);
+            *page += &format!("| `--{}` | {value} | {default} | {meaning}{kept} |\n", flag.name);
         }
     }
-    page
 }
 
 /// Whether the default need not be said.
@@ -78,7 +92,7 @@ mod tests {
 
     #[test]
     fn help_names_every_flag_its_default_and_whether_it_has_an_effect() {
-        let text = usage();
+        let text = usage(GROUPS);
         for flag in GROUPS.iter().flat_map(|group| group.flags) {
             assert!(text.contains(&format!("\n  --{}", flag.name)), "{}", flag.name);
         }
@@ -92,11 +106,13 @@ mod tests {
 
     #[test]
     fn every_flag_is_defined_once() {
-        let mut names: Vec<&str> =
-            GROUPS.iter().flat_map(|group| group.flags).map(|flag| flag.name).collect();
-        let all = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), all);
+        for table in [GROUPS, ETCD_AUTH] {
+            let mut names: Vec<&str> =
+                table.iter().flat_map(|group| group.flags).map(|flag| flag.name).collect();
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all);
+        }
     }
 }

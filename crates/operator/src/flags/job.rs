@@ -8,6 +8,7 @@ use super::{
     checks::{self, refused},
     document::usage,
     parse,
+    table::GROUPS,
 };
 
 /// The first word of the command line of a job.
@@ -43,9 +44,9 @@ impl JobFlags {
             return Ok(None);
         };
         let Some((job, rest)) = rest.split_first() else {
-            return Err(Exit::Usage(format!("{WORD}: say generate or inject\n{}", usage())));
+            return Err(Exit::Usage(format!("{WORD}: say generate or inject\n{}", usage(GROUPS))));
         };
-        let parsed = parse(rest.iter().cloned())?;
+        let parsed = parse(GROUPS, rest.iter().cloned())?;
         let required = |name: &str| {
             parsed.filled(name).ok_or_else(|| refused(name, "", &format!("is required by {WORD} {job}")))
         };
@@ -61,7 +62,10 @@ impl JobFlags {
                 },
             },
             other => {
-                return Err(Exit::Usage(format!("{WORD} {other:?}: say generate or inject\n{}", usage())));
+                return Err(Exit::Usage(format!(
+                    "{WORD} {other:?}: say generate or inject\n{}",
+                    usage(GROUPS)
+                )));
             }
         };
         Ok(Some(Self {

@@ -4,6 +4,7 @@
 mod checks;
 mod document;
 mod duration;
+mod etcd_auth;
 mod job;
 mod settings;
 mod syntax;
@@ -19,6 +20,7 @@ use dynamo_render::config::{DiscoveryBackend, IngressDefaults, OperatorConfig};
 
 use checks::refused;
 pub use document::reference;
+pub use etcd_auth::EtcdAuthFlags;
 pub use job::{Job, JobFlags};
 pub(crate) use settings::credential_flag;
 pub use settings::{
@@ -27,6 +29,7 @@ pub use settings::{
 };
 use syntax::Parsed;
 pub(crate) use syntax::go_bool;
+use table::{GROUPS, Group};
 
 use crate::scope;
 
@@ -35,8 +38,12 @@ use crate::scope;
 pub struct Flags {
     /// `None` disables the listener.
     pub metrics_address: Option<String>,
-    /// Metrics over HTTPS.
+    /// Metrics over HTTPS, at that address.
     pub metrics_secure: bool,
+    /// Metrics over HTTPS for callers who may read them; `None` disables the listener.
+    pub metrics_secure_address: Option<String>,
+    /// Whether that listener asks nobody for a token.
+    pub metrics_anonymous: bool,
     /// `None` disables the listener.
     pub probe_address: Option<String>,
     /// Whether TLS listeners offer HTTP/2 beside HTTP/1.1.
@@ -58,6 +65,8 @@ pub struct Flags {
     pub version_refused: Option<String>,
     pub roles: RoleNames,
     pub mpi_ssh_secret: NamespacedName,
+    /// Whether the operator makes that Secret.
+    pub mpi_ssh_keygen: bool,
     pub credentials: CredentialFlags,
     /// Termination delay of Grove's PodCliqueSets; `None` leaves Grove's own.
     pub grove_termination_delay: Option<Duration>,
@@ -97,7 +106,7 @@ impl Flags {
     /// # Errors
     /// See [`Exit`]; the checks run in the order of `operator-process.md` section 2, those of ours after them.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, Exit> {
-        let parsed = parse(words)?;
+        let parsed = parse(GROUPS, words)?;
         // Whatever does not have the form of its flag comes before any check of what it means.
         let log = checks::log(&parsed)?;
         let trusted_service_accounts = checks::trusted_accounts(&parsed)?;
@@ -132,6 +141,8 @@ impl Flags {
             reconcile_concurrency: concurrency(&parsed)?,
             metrics_address: checks::address(parsed.text("metrics-bind-address")),
             metrics_secure: parsed.boolean("metrics-secure"),
+            metrics_secure_address: checks::address(parsed.text("metrics-secure-bind-address")),
+            metrics_anonymous: parsed.boolean("metrics-anonymous"),
             probe_address: checks::address(parsed.text("health-probe-bind-address")),
             http2: parsed.boolean("enable-http2"),
             restricted_namespace,
@@ -141,6 +152,7 @@ impl Flags {
             version_refused,
             roles,
             mpi_ssh_secret,
+            mpi_ssh_keygen: parsed.boolean("mpi-run-ssh-keygen"),
             credentials: checks::credentials(&parsed),
             grove_termination_delay: parsed.duration("grove-termination-delay"),
             log,
@@ -149,10 +161,10 @@ impl Flags {
     }
 }
 
-fn parse(words: impl IntoIterator<Item = String>) -> Result<Parsed, Exit> {
-    syntax::parse(words).map_err(|error| match error {
-        syntax::Error::Help => Exit::Help(document::usage()),
-        error => Exit::Usage(format!("{error}\n{}", document::usage())),
+fn parse(table: &'static [Group], words: impl IntoIterator<Item = String>) -> Result<Parsed, Exit> {
+    syntax::parse(table, words).map_err(|error| match error {
+        syntax::Error::Help => Exit::Help(document::usage(table)),
+        error => Exit::Usage(format!("{error}\n{}", document::usage(table))),
     })
 }
 

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::{
     duration,
-    table::{Flag, GROUPS},
+    table::{Flag, Group},
 };
 
 /// Kind of a flag's value.
@@ -60,13 +60,16 @@ pub(super) enum Error {
     Value { name: String, value: String, rule: String },
 }
 
-/// The value of every flag: as given, else its default.
+/// The value of every flag of a table: as given, else its default.
 #[derive(Debug)]
-pub(super) struct Parsed(BTreeMap<&'static str, Value>);
+pub(super) struct Parsed {
+    pub(super) table: &'static [Group],
+    values: BTreeMap<&'static str, Value>,
+}
 
 impl Parsed {
     fn get(&self, name: &str) -> Option<&Value> {
-        let value = self.0.get(name);
+        let value = self.values.get(name);
         debug_assert!(value.is_some(), "{name} is not in the table of flags");
         value
     }
@@ -115,15 +118,18 @@ impl Parsed {
     }
 }
 
-/// Parses `words` against the table of flags.
-pub(super) fn parse(words: impl IntoIterator<Item = String>) -> Result<Parsed, Error> {
-    let mut parsed = Parsed(BTreeMap::new());
-    for flag in GROUPS.iter().flat_map(|group| group.flags) {
+/// Parses `words` against a table of flags.
+pub(super) fn parse(
+    table: &'static [Group],
+    words: impl IntoIterator<Item = String>,
+) -> Result<Parsed, Error> {
+    let mut parsed = Parsed { table, values: BTreeMap::new() };
+    for flag in table.iter().flat_map(|group| group.flags) {
         let value = match flag.kind {
             Kind::List => Value::List(Vec::new()),
             _ => convert(flag, flag.default.to_owned())?,
         };
-        parsed.0.insert(flag.name, value);
+        parsed.values.insert(flag.name, value);
     }
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -138,7 +144,7 @@ pub(super) fn parse(words: impl IntoIterator<Item = String>) -> Result<Parsed, E
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (body, None),
         };
-        let Some(flag) = find(name) else {
+        let Some(flag) = table.iter().flat_map(|group| group.flags).find(|flag| flag.name == name) else {
             return Err(match name {
                 "h" | "help" => Error::Help,
                 _ => Error::Unknown(name.to_owned()),
@@ -150,16 +156,12 @@ pub(super) fn parse(words: impl IntoIterator<Item = String>) -> Result<Parsed, E
             (_, None) => words.next().ok_or_else(|| Error::NoValue(name.to_owned()))?,
         };
         let value = convert(flag, value)?;
-        match (parsed.0.get_mut(flag.name), value) {
+        match (parsed.values.get_mut(flag.name), value) {
             (Some(Value::List(all)), Value::List(more)) => all.extend(more),
-            (_, value) => drop(parsed.0.insert(flag.name, value)),
+            (_, value) => drop(parsed.values.insert(flag.name, value)),
         }
     }
     Ok(parsed)
-}
-
-fn find(name: &str) -> Option<&'static Flag> {
-    GROUPS.iter().flat_map(|group| group.flags).find(|flag| flag.name == name)
 }
 
 /// Reads a bool as Go does.
@@ -195,15 +197,19 @@ fn convert(flag: &Flag, text: String) -> Result<Value, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::table::{ETCD_AUTH, GROUPS},
+        *,
+    };
 
     fn run(line: &str) -> Result<Parsed, Error> {
-        parse(line.split_whitespace().map(ToOwned::to_owned))
+        parse(GROUPS, line.split_whitespace().map(ToOwned::to_owned))
     }
 
     #[test]
-    fn every_default_in_the_table_parses() {
+    fn every_default_in_the_tables_parses() {
         run("").unwrap();
+        parse(ETCD_AUTH, []).unwrap();
     }
 
     #[test]

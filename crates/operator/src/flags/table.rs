@@ -47,7 +47,7 @@ impl Flag {
 }
 
 /// Flags about one thing.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Group {
     pub(super) title: &'static str,
     pub(super) flags: &'static [Flag],
@@ -65,6 +65,26 @@ pub(super) const GROUPS: &[Group] = &[
     Group { title: "Log", flags: LOG },
 ];
 
+/// The flags of `etcd-auth`, which has no use for the operator's.
+pub(super) const ETCD_AUTH: &[Group] = &[
+    Group {
+        title: "etcd",
+        flags: &[
+            Flag::list("endpoints", "addresses of one cluster, separated by commas; required"),
+            Flag::text("ca-file", "", "PEM file with the authority of its certificates; empty: the system's"),
+            Flag::text("cert-file", "", "PEM file with the certificate to show; empty: none"),
+            Flag::text("key-file", "", "PEM file with the key of that certificate"),
+            Flag::boolean(
+                "insecure-skip-tls-verify",
+                "false",
+                "take any certificate, for members that sign their own; the password goes to whoever answers",
+            ),
+            Flag::text("user", "root", "the user who is made, or who logs in"),
+        ],
+    },
+    Group { title: "Log", flags: LOG },
+];
+
 const PROCESS: &[Flag] = &[
     Flag::text("kubeconfig", "", "cluster to use; without it KUBECONFIG, the pod's account, ~/.kube/config"),
     Flag::text(
@@ -74,6 +94,12 @@ const PROCESS: &[Flag] = &[
     ),
     Flag::text("metrics-bind-address", ":8080", "address of /metrics; 0 or empty: none"),
     Flag::boolean("metrics-secure", "false", "serve /metrics over HTTPS with a self-signed certificate"),
+    Flag::text(
+        "metrics-secure-bind-address",
+        "",
+        "one more address of /metrics, over HTTPS with a self-signed certificate, for callers whose token may get /metrics; 0 or empty: none",
+    ),
+    Flag::boolean("metrics-anonymous", "false", "let everybody read that one, without a token"),
     Flag::text("health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 or empty: none"),
     Flag::boolean("enable-http2", "false", "offer HTTP/2 on the webhook and secure metrics listeners"),
     Flag::boolean("leader-elect", "false", "of several replicas let only the holder of a Lease reconcile"),
@@ -217,6 +243,7 @@ const SECURITY: &[Flag] = &[
     Flag::text("epp-cluster-role-name", "", "ClusterRole of endpoint pickers"),
     Flag::text("mpi-run-ssh-secret-name", "", "Secret with the SSH key of MPI launchers; required"),
     Flag::text("mpi-run-ssh-secret-namespace", "", "namespace of that Secret; required"),
+    Flag::boolean("mpi-run-ssh-keygen", "false", "make that Secret with a new key where it is missing"),
 ];
 
 const ORCHESTRATORS: &[Flag] = &[Flag::duration(

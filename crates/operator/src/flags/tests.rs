@@ -60,6 +60,8 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(flags.metrics_address.as_deref(), Some("0.0.0.0:8080"));
     assert_eq!(flags.probe_address.as_deref(), Some("0.0.0.0:8081"));
     assert_eq!((flags.metrics_secure, flags.http2), (false, false));
+    assert_eq!((flags.metrics_secure_address, flags.metrics_anonymous), (None, false));
+    assert!(!flags.mpi_ssh_keygen);
     assert_eq!(flags.leader_election, None);
     assert_eq!(flags.scope, Settings::default());
     assert_eq!(flags.webhooks, None);
@@ -327,4 +329,16 @@ proptest::proptest! {
             proptest::prop_assert!(!exit.to_string().is_empty());
         }
     }
+}
+
+#[test]
+fn a_second_listener_of_metrics_is_off_without_an_address() {
+    for off in ["", "=", "=0"] {
+        let line = if off.is_empty() { String::new() } else { format!("--metrics-secure-bind-address{off}") };
+        assert_eq!(with(&line).metrics_secure_address, None, "{line}");
+    }
+    let flags = with("--metrics-secure-bind-address=:8443 --metrics-anonymous --mpi-run-ssh-keygen");
+    assert_eq!(flags.metrics_secure_address.as_deref(), Some("0.0.0.0:8443"));
+    assert_eq!(flags.metrics_address.as_deref(), Some("0.0.0.0:8080"));
+    assert!(flags.metrics_anonymous && flags.mpi_ssh_keygen && !flags.metrics_secure);
 }
