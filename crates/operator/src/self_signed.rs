@@ -1,5 +1,6 @@
 //! A certificate that this process signs itself and nobody can check: for listeners that want privacy on the wire and
-//! whose callers do not verify, which is what `--metrics-secure` means (`operator-process.md` section 1).
+//! whose callers do not verify, which is what `--metrics-secure` means (`operator-process.md` section 1) and
+//! `--metrics-secure-bind-address` does as well.
 //! Never for admission: the API server verifies.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! The listeners of the process: probes and metrics.
-//! They answer from memory and never ask the API server.
+//! They answer from memory and never ask the API server; who may read is `metrics_access`'s.
 
 use std::{
     borrow::Cow,

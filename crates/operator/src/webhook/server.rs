@@ -48,6 +48,8 @@ const HEAD_LIMIT: Duration = Duration::from_secs(100);
 /// How long requests that run at the end may take: more than any deadline of a review at its default.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 const STREAMS: u32 = 100;
+/// What the head of a request may have; a token of a service account is a kilobyte or two.
+const HEAD_BYTES: usize = 64 * 1024;
 const HTTP_2: &[u8] = b"h2";
 const HTTP_1: &[u8] = b"http/1.1";
 
@@ -178,8 +180,11 @@ impl Connection {
         };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
         let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
-        http.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
+        http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_buf_size(HEAD_BYTES);
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(HEAD_BYTES as u32);
         let http = if is_http2 { http.http2_only() } else { http.http1_only() };
         let service = TowerToHyperService::new(router);
         let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
