@@ -77,7 +77,7 @@ impl OptionalApis {
 /// Times of the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// Pause between two looks while the process runs; jittered.
+    /// Pause between two looks while the process runs; jittered. Queues of KAI are looked for as often.
     pub every: Duration,
     /// Pause after an error at the start.
     pub retry: Duration,
