@@ -3,6 +3,7 @@
 //! that name is left alone. Who needs which one is said in the modules below.
 
 pub mod credentials;
+pub mod keygen;
 pub mod mpi;
 mod view;
 
@@ -21,7 +22,7 @@ use kube::{
     runtime::{reflector::store::WriterDropped, watcher},
 };
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tracing::info;
 
 use crate::{
@@ -93,6 +94,8 @@ pub struct Copied {
     copies: Cache<CopiedSecret>,
     /// Several reconciles need the copy of one namespace at once; the first one writes it.
     writing: Arc<Mutex<()>>,
+    /// Woken when the source is deleted.
+    source_gone: Arc<Notify>,
 }
 
 impl Copied {
@@ -115,7 +118,7 @@ impl Copied {
             .map(|_| feed(Some(&settings.source.namespace)));
         let copies = of_copies.cache();
         let sources = of_source.as_ref().unwrap_or(&of_copies).cache();
-        let copied = Self { settings, sources, copies, writing: Arc::default() };
+        let copied = Self { settings, sources, copies, writing: Arc::default(), source_gone: Arc::default() };
         let mut feeds: Vec<_> = std::iter::once(of_copies).chain(of_source).collect();
         for feed in &mut feeds {
             let (copied, listener) = (copied.clone(), listener.clone());
@@ -150,7 +153,10 @@ impl Copied {
                 }
             }
             // Copies outlive their source.
-            Change::Gone(_) if is_source => None,
+            Change::Gone(_) if is_source => {
+                self.source_gone.notify_one();
+                None
+            }
             Change::Gone(_) => Some(News::Outdated(namespace)),
         }
     }

@@ -4,8 +4,10 @@
 mod admission;
 mod cluster;
 mod environment;
+mod etcd_auth;
 mod job;
 mod leadership;
+mod listeners;
 mod signals;
 mod start;
 
@@ -22,6 +24,7 @@ use crate::{
 use signals::Signals;
 use start::start;
 
+pub use etcd_auth::run as run_etcd_auth;
 pub use job::run as run_job;
 
 /// How long everything that runs at the end may take: less than the 30 s that a pod has.
@@ -66,6 +69,10 @@ pub enum Error {
     NoCredentialsNamespace,
     #[error("--webhook-namespace is required outside of a cluster")]
     NoWebhookNamespace,
+    #[error("ETCD_AUTH_PASSWORD is not set: put the password of the user into this variable")]
+    NoPassword,
+    #[error(transparent)]
+    EtcdAuth(#[from] crate::etcd_auth::Error),
     #[error("--webhook-validating-configuration is required with --webhook-certificate-mode=operator")]
     NoRegistrations,
 }

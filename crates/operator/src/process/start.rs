@@ -1,16 +1,18 @@
 //! From the flags to everything that runs: clients, listeners, watches, scope, admission, controllers.
 //! Nothing here waits for the API server but the first look at its optional APIs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use dynamo_api::v1alpha1::State;
 use dynamo_kubekit::{cache::Cache, client};
 use dynamo_render::{OperatorConfig, credentials::Purpose};
-use futures::{FutureExt, future::LocalBoxFuture};
+use futures::{
+    FutureExt,
+    future::{LocalBoxFuture, OptionFuture},
+};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Client, Config};
-use prometheus_client::registry::Registry;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{
@@ -18,25 +20,27 @@ use super::{
     admission::{self, Admission},
     cluster, environment,
     leadership::{Election, lead},
+    listeners::listen,
 };
 use crate::{
     certs::CertificateMetrics,
     context::{Caches, Context},
+    copied::keygen::Keygen,
     flags::{CredentialFlags, Flags, NamespacedName},
+    kai_queues,
     metrics::{Metrics, Resources, Source},
-    optional_apis::{self, Probe},
+    optional_apis::{self, OptionalApis, Probe},
     scope::{Claim, Exclusions, Scope},
-    self_signed,
-    server::{self, Readiness},
-    webhook::{self, WebhookMetrics},
+    server::Readiness,
+    webhook::WebhookMetrics,
     wiring::{self, Wiring},
 };
 
 /// Families that only the admission server counts.
 #[derive(Default)]
-struct AdmissionMetrics {
-    webhook: WebhookMetrics,
-    certificates: CertificateMetrics,
+pub(super) struct AdmissionMetrics {
+    pub(super) webhook: WebhookMetrics,
+    pub(super) certificates: CertificateMetrics,
 }
 
 /// Starts everything and returns what must run to its end: controllers while this process leads, and admission.
@@ -67,16 +71,16 @@ pub(super) async fn start(
     let metrics = Metrics::default();
     let admission_metrics = AdmissionMetrics::default();
     let ready = Readiness::default();
-    listen(&flags, &metrics, &admission_metrics, &ready, tasks)?;
+    // Leases and certificates are written by a client of their own: by the Leases the right to write is had, and the
+    // certificates belong to all replicas. So does the question who reads metrics.
+    let plain = client::build(&config, Arc::clone(&metrics.api)).map_err(Error::Client)?;
+    listen(&flags, &plain, &metrics, &admission_metrics, &ready, tasks)?;
     let caches_filled = ready.condition("caches", "the caches are not filled yet");
     let certificate = flags
         .webhooks
         .is_some()
         .then(|| ready.condition("webhook certificate", "the certificates were not looked at yet"));
 
-    // Leases and certificates are written by a client of their own: by the Leases the right to write is had, and the
-    // certificates belong to all replicas.
-    let plain = client::build(&config, Arc::clone(&metrics.api)).map_err(Error::Client)?;
     let election = flags.leader_election.as_ref();
     let election =
         election.map(|election| Election::new(&plain, election, metrics.leader.clone())).transpose()?;
@@ -115,6 +119,7 @@ pub(super) async fn start(
         };
         admission::serve(admission, stopping.clone())
     });
+    let upkeep = upkeep(&flags, &client, &wiring.caches, &apis, timing.every);
     let counting = count(metrics.resources.clone(), wiring.caches.clone(), scope.clone());
     let context = Context::new(client, &wiring, flags.render, metrics.reconcile, scope, apis);
     let work = async move {
@@ -126,8 +131,15 @@ pub(super) async fn start(
         }
         caches_filled.set(true);
         info!("caches filled");
+        let controllers = wiring.controllers(context, stopping.clone());
+        let leading = async {
+            tokio::select! {
+                () = controllers => {}
+                () = upkeep => {}
+            }
+        };
         tokio::select! {
-            ended = lead(election, claim, wiring.controllers(context, stopping.clone()), stopping) => ended,
+            ended = lead(election, claim, leading, stopping) => ended,
             () = counting => Err(Error::Task("the count of objects".to_owned())),
         }
     };
@@ -143,38 +155,22 @@ pub(super) async fn start(
     .boxed_local())
 }
 
-/// Opens the listeners of probes and metrics, which answer while everything else starts.
-fn listen(
+/// What the leader looks after beside its controllers; it does not end before them.
+fn upkeep(
     flags: &Flags,
-    metrics: &Metrics,
-    admission: &AdmissionMetrics,
-    ready: &Readiness,
-    tasks: &mut Tasks,
-) -> Result<(), Error> {
-    let mut registry = Registry::default();
-    metrics.register(&mut registry);
-    if flags.webhooks.is_some() {
-        admission.webhook.register(&mut registry);
-        admission.certificates.register(&mut registry);
+    client: &Client,
+    caches: &Caches,
+    apis: &watch::Receiver<OptionalApis>,
+    every: Duration,
+) -> impl Future<Output = ()> + use<> {
+    let keygen = flags.mpi_ssh_keygen.then(|| Keygen::new(client.clone(), &caches.keys).run());
+    // A restricted operator has no rights on what is of the cluster.
+    let queues = flags.restricted_namespace.is_none();
+    let queues = queues.then(|| kai_queues::keep(client.clone(), apis.clone(), every));
+    let forever = std::future::pending::<()>();
+    async move {
+        tokio::join!(OptionFuture::from(keygen), OptionFuture::from(queues), forever);
     }
-    if let Some(address) = flags.probe_address.clone() {
-        tasks.spawn(server::probes(address, ready.clone()).map(|ended| ended.map_err(Error::from)));
-    }
-    let Some(address) = flags.metrics_address.clone() else { return Ok(()) };
-    let registry = Arc::new(registry);
-    if !flags.metrics_secure {
-        tasks.spawn(server::metrics(address, registry).map(|ended| ended.map_err(Error::from)));
-        return Ok(());
-    }
-    let certificate = self_signed::resolver("dynamo-operator").map_err(Error::SelfSigned)?;
-    let config = Arc::new(webhook::server::tls_config(certificate, flags.http2).map_err(Error::Tls)?);
-    tasks.spawn(async move {
-        let listener: TcpListener = webhook::server::bind(&address).await?;
-        let routes = server::metrics_routes(registry);
-        webhook::server::serve_tls(listener, routes, config, std::future::pending()).await;
-        Ok(())
-    });
-    Ok(())
 }
 
 /// What this process may write, and its own claim when it is restricted to a namespace.

@@ -141,3 +141,30 @@ async fn a_restricted_operator_makes_no_accounts_and_copies_the_key_from_outside
         .collect();
     assert_eq!(beyond, [""; 0]);
 }
+
+#[tokio::test]
+async fn a_key_is_made_where_it_is_missing_and_wanted() {
+    let plane = Plane::start();
+    let client = plane.client().await;
+    home(&client).await;
+    let ns = plane.namespace(&client).await;
+    let _operator = Operator::start(PROGRAM, &plane, &["--mpi-run-ssh-keygen"]);
+    let made = || async {
+        let secret: Secret = api(&client, HOME).get(NAME).await.map_err(|error| error.to_string())?;
+        let entries = secret.data.clone().unwrap_or_default();
+        let text = |name: &str| String::from_utf8(entries[name].0.clone()).unwrap();
+        assert_eq!(entries.len(), 2);
+        assert!(text("private.key").starts_with("-----BEGIN RSA PRIVATE KEY-----\n"));
+        assert!(text("private.key.pub").starts_with("ssh-rsa AAAA"));
+        Ok((secret.uid(), text("private.key")))
+    };
+    let first = eventually("a key is made", made).await;
+    create(&client, &ns, &spread("g", "dynamo.trtllm")).await;
+    fails_with(&client, &ns, NO_ORCHESTRATOR).await;
+    let copy: Secret = api(&client, &ns).get(NAME).await.unwrap();
+    assert_eq!(String::from_utf8(copy.data.unwrap()["private.key"].0.clone()).unwrap(), first.1);
+
+    api::<Secret>(&client, HOME).delete(NAME, &DeleteParams::default()).await.unwrap();
+    let second = eventually("a key that was deleted is made again", made).await;
+    assert!(second.0 != first.0 && second.1 != first.1);
+}
