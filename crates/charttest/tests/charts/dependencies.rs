@@ -309,7 +309,9 @@ fn names_stay_within_what_kubernetes_takes_and_never_meet() {
 fn reached(recorded: &Value, ours: &Value, path: &str) {
     match recorded {
         Value::Object(keys) => {
-            keys.iter().for_each(|(key, value)| reached(value, &ours[key], &format!("{path}.{key}")))
+            for (key, value) in keys {
+                reached(value, &ours[key], &format!("{path}.{key}"));
+            }
         }
         _ => assert_eq!(recorded, ours, "{path}"),
     }

@@ -122,10 +122,10 @@ fn members_are_listed_by_the_names_that_the_headless_service_gives_them() {
     );
 }
 
-/// Values, where their effect shows, and what stands there with and without them.
-fn cases() -> Vec<(Value, &'static str, Value, Value)> {
-    let toleration = json!([{"key": "dedicated", "operator": "Exists"}]);
-    let affinity = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}});
+/// A value, where its effect shows, and what stands there with and without it.
+type Case = (Value, &'static str, Value, Value);
+
+fn image_and_store_cases() -> Vec<Case> {
     let image = |value: Value| json!({ "image": value });
     let at = "/spec/template/spec/containers/0/image";
     let default = json!("docker.io/bitnamilegacy/etcd:3.5.18-debian-12-r5");
@@ -167,7 +167,6 @@ fn cases() -> Vec<(Value, &'static str, Value, Value)> {
             json!([{"name": "a"}, {"name": "b"}]),
             Value::Null,
         ),
-        (json!({"replicaCount": 5}), "/spec/replicas", json!(5), json!(1)),
         (
             json!({"persistence": {"size": "20Gi"}}),
             "/spec/volumeClaimTemplates/0/spec/resources/requests/storage",
@@ -189,6 +188,14 @@ fn cases() -> Vec<(Value, &'static str, Value, Value)> {
             Value::Null,
             json!("data"),
         ),
+    ]
+}
+
+fn pod_cases() -> Vec<Case> {
+    let toleration = json!([{"key": "dedicated", "operator": "Exists"}]);
+    let affinity = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}});
+    vec![
+        (json!({"replicaCount": 5}), "/spec/replicas", json!(5), json!(1)),
         (
             json!({"livenessProbe": {"enabled": true}}),
             "/spec/template/spec/containers/0/livenessProbe/httpGet",
@@ -262,7 +269,7 @@ fn each_value_of_etcd_changes_its_place_and_the_default_stands_without_it() {
         objects.get("StatefulSet", ETCD).pointer(pointer).cloned().unwrap_or(Value::Null)
     };
     let default = etcd(&helm, &json!({}));
-    for (values, pointer, set, unset) in cases() {
+    for (values, pointer, set, unset) in image_and_store_cases().into_iter().chain(pod_cases()) {
         assert_eq!(at(&default, pointer), unset, "{pointer} by default");
         assert_eq!(at(&etcd(&helm, &values), pointer), set, "{pointer} with {values}");
     }

@@ -7,12 +7,14 @@ use crate::helm::Helm;
 use crate::nats::{at, nats};
 use crate::or_skip;
 
-/// Values, where their effect shows, and what stands there with and without them.
-fn cases() -> Vec<(Value, &'static str, &'static str, Value, Value)> {
-    const SET: &str = "StatefulSet dynamo-platform-nats";
-    const SERVICE: &str = "Service dynamo-platform-nats";
-    const CLAIM: &str = "/spec/volumeClaimTemplates/0/spec";
-    let toleration = json!([{"key": "dedicated", "operator": "Exists"}]);
+const SET: &str = "StatefulSet dynamo-platform-nats";
+const SERVICE: &str = "Service dynamo-platform-nats";
+const CLAIM: &str = "/spec/volumeClaimTemplates/0/spec";
+
+/// A value, where its effect shows (object and place), and what stands there with and without it.
+type Case = (Value, &'static str, &'static str, Value, Value);
+
+fn store_cases() -> Vec<Case> {
     let pvc = |value: Value| json!({"config": {"jetstream": {"fileStore": {"pvc": value}}}});
     vec![
         (json!({"config": {"cluster": {"enabled": true}}}), SET, "/spec/replicas", json!(3), json!(1)),
@@ -67,6 +69,11 @@ fn cases() -> Vec<(Value, &'static str, &'static str, Value, Value)> {
             Value::Null,
             json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}}),
         ),
+    ]
+}
+
+fn container_cases() -> Vec<Case> {
+    vec![
         (
             json!({"container": {"image": {"repository": "n", "tag": 2}}}),
             SET,
@@ -131,13 +138,6 @@ fn cases() -> Vec<(Value, &'static str, &'static str, Value, Value)> {
             Value::Null,
         ),
         (
-            json!({"config": {"serverNamePrefix": "eu-"}}),
-            SET,
-            "/spec/template/spec/containers/0/env/1/value",
-            json!("eu-$(POD_NAME)"),
-            json!("$(POD_NAME)"),
-        ),
-        (
             json!({"reloader": {"enabled": false}}),
             SET,
             "/spec/template/spec/shareProcessNamespace",
@@ -150,6 +150,19 @@ fn cases() -> Vec<(Value, &'static str, &'static str, Value, Value)> {
             "/spec/template/spec/containers/2/ports/0",
             json!({"name": "prom-metrics", "containerPort": 7778}),
             Value::Null,
+        ),
+    ]
+}
+
+fn pod_cases() -> Vec<Case> {
+    let toleration = json!([{"key": "dedicated", "operator": "Exists"}]);
+    vec![
+        (
+            json!({"config": {"serverNamePrefix": "eu-"}}),
+            SET,
+            "/spec/template/spec/containers/0/env/1/value",
+            json!("eu-$(POD_NAME)"),
+            json!("$(POD_NAME)"),
         ),
         (
             json!({"podTemplate": {"merge": {"spec": {"tolerations": toleration}}}}),
@@ -186,6 +199,19 @@ fn cases() -> Vec<(Value, &'static str, &'static str, Value, Value)> {
             json!("dynamo-platform-nats"),
             Value::Null,
         ),
+        (
+            json!({"natsBox": {"enabled": true}}),
+            "Deployment dynamo-platform-nats-box",
+            "/spec/template/spec/containers/0/image",
+            json!("natsio/nats-box:0.14.5"),
+            Value::Null,
+        ),
+        (json!({"global": {"labels": {"team": "a"}}}), SET, "/metadata/labels/team", json!("a"), Value::Null),
+    ]
+}
+
+fn object_cases() -> Vec<Case> {
+    vec![
         (
             json!({"service": {"merge": {"spec": {"type": "NodePort"}}}}),
             SERVICE,
@@ -251,14 +277,6 @@ fn cases() -> Vec<(Value, &'static str, &'static str, Value, Value)> {
             json!(1),
         ),
         (
-            json!({"natsBox": {"enabled": true}}),
-            "Deployment dynamo-platform-nats-box",
-            "/spec/template/spec/containers/0/image",
-            json!("natsio/nats-box:0.14.5"),
-            Value::Null,
-        ),
-        (json!({"global": {"labels": {"team": "a"}}}), SET, "/metadata/labels/team", json!("a"), Value::Null),
-        (
             json!({"extraResources": [{"kind": "Extra", "metadata": {"name": "{{ .Release.Name }}"}}]}),
             "Extra dynamo-platform",
             "/kind",
@@ -272,7 +290,8 @@ fn cases() -> Vec<(Value, &'static str, &'static str, Value, Value)> {
 fn each_value_of_nats_changes_its_place_and_the_default_stands_without_it() {
     let helm = or_skip!(Helm::find(), "helm");
     let default = nats(&helm, &json!({}));
-    for (values, object, pointer, set, unset) in cases() {
+    let cases = [store_cases(), container_cases(), pod_cases(), object_cases()];
+    for (values, object, pointer, set, unset) in cases.into_iter().flatten() {
         assert_eq!(at(&default, object, pointer), unset, "{object} {pointer} by default");
         assert_eq!(at(&nats(&helm, &values), object, pointer), set, "{object} {pointer} with {values}");
     }
