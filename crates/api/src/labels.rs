@@ -51,7 +51,7 @@ pub mod annotations {
     pub const ORIGIN_VERSION: &str = "nvidia.com/dynamo-operator-origin-version";
     /// On whatever an operator made: hash of what it wrote last.
     pub const LAST_APPLIED_HASH: &str = "nvidia.com/last-applied-hash";
-    /// On a Secret that the operator copied: namespace, name and UID of its source.
+    /// On a copy of a Secret for NATS or etcd: namespace, name and UID of its source.
     pub const COPIED_FROM: &str = "nvidia.com/copied-from";
     pub const RESTART_AT: &str = "nvidia.com/restartAt";
     /// On pods: changes with the credentials and CAs of NATS and etcd that they were given.

@@ -71,7 +71,7 @@ pub(crate) struct Settings {
     pub(crate) source: NamespacedName,
     /// For whoever reads that it is missing: the flags that name it, what to do.
     pub(crate) hint: String,
-    /// Whether copies of the reference's operator are taken over.
+    /// Whether the reference copies it, too: its copies are taken over, and ours look like them.
     pub(crate) has_reference: bool,
 }
 
@@ -194,7 +194,7 @@ impl Copied {
             return Ok(self.copies.note_written(source.into()));
         }
         let api = Api::<Secret>::namespaced(client.clone(), namespace);
-        let wanted = copy_of(&source, namespace);
+        let wanted = self.copy_of(&source, namespace);
         let name = &self.settings.source.name;
         let copy = match self.copies.get(namespace, name) {
             Some(copy) => copy,
@@ -226,29 +226,29 @@ impl Copied {
         self.copies.note_written(written.into())
     }
 
+    fn copy_of(&self, source: &Secret, namespace: &str) -> Secret {
+        let mut annotations = BTreeMap::from([(LAST_APPLIED_HASH.to_owned(), hash_of(source))]);
+        if !self.settings.has_reference {
+            annotations.insert(COPIED_FROM.to_owned(), origin_of(source));
+        }
+        Secret {
+            metadata: ObjectMeta {
+                name: source.metadata.name.clone(),
+                namespace: Some(namespace.to_owned()),
+                annotations: Some(annotations),
+                ..ObjectMeta::default()
+            },
+            type_: source.type_.clone(),
+            data: source.data.clone(),
+            ..Secret::default()
+        }
+    }
+
     async fn read_source(&self, client: &Client) -> Result<Secret, Error> {
         let Settings { source: NamespacedName { namespace, name }, hint, .. } = self.settings.clone();
         let api = Api::<Secret>::namespaced(client.clone(), &namespace);
         let read = api.get(&name).await;
         read.map_err(|source| Error::Source { namespace, name, hint, source: Box::new(source) })
-    }
-}
-
-fn copy_of(source: &Secret, namespace: &str) -> Secret {
-    let annotations = BTreeMap::from([
-        (LAST_APPLIED_HASH.to_owned(), hash_of(source)),
-        (COPIED_FROM.to_owned(), origin_of(source)),
-    ]);
-    Secret {
-        metadata: ObjectMeta {
-            name: source.metadata.name.clone(),
-            namespace: Some(namespace.to_owned()),
-            annotations: Some(annotations),
-            ..ObjectMeta::default()
-        },
-        type_: source.type_.clone(),
-        data: source.data.clone(),
-        ..Secret::default()
     }
 }
 
