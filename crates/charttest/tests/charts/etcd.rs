@@ -315,7 +315,7 @@ fn a_password_is_turned_on_by_a_hook_of_the_operators_program_and_never_stands_i
         [
             "etcd-auth",
             "--endpoints=https://dynamo-platform-etcd.dynamo-system.svc:2379",
-            "--cacert=/certs/client/ca.crt"
+            "--ca-file=/certs/client/ca.crt"
         ]
     );
     assert_eq!(

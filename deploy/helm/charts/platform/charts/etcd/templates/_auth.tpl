@@ -21,11 +21,11 @@ the clients must know it. */}}
 - --insecure-skip-tls-verify
 {{- else if $client.secureTransport }}
 {{- with include "etcd.caFile" (list $client "/certs/client") }}
-- --cacert={{ . }}
+- --ca-file={{ . }}
 {{- end }}
 {{- if $client.enableAuthentication }}
-- --cert=/certs/client/{{ default "cert.pem" $client.certFilename }}
-- --key=/certs/client/{{ default "key.pem" $client.certKeyFilename }}
+- --cert-file=/certs/client/{{ default "cert.pem" $client.certFilename }}
+- --key-file=/certs/client/{{ default "key.pem" $client.certKeyFilename }}
 {{- end }}
 {{- end }}
 {{- end -}}
