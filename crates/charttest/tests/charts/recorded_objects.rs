@@ -70,6 +70,7 @@ const EXCEPTIONS: &[Exception] = &[
     ("D-122", "PodMonitor", "dynamo-worker", "selector"),
     ("D-122", "PodMonitor", "dynamo-epp", ADDED),
     ("D-122", "PodMonitor", "", "namespaceSelector"),
+    ("D-143", "PrometheusRule", "-alerts", ADDED),
 ];
 
 /// Every exception that was needed, so that those that were not can be told.
