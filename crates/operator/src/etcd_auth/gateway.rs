@@ -14,6 +14,9 @@ use super::Settings;
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
+/// What etcd answers, in plain text and to every call, when authentication is on and the certificate that the caller
+/// shows has a common name: for gRPC that would be the user, and through the gateway it cannot be.
+const NAMED_CALLER: &str = "CommonName of client";
 /// More than any answer to these calls has.
 const LONGEST: usize = 64 * 1024;
 
@@ -26,6 +29,11 @@ pub enum CallError {
     Late { endpoint: String },
     #[error("{endpoint} does not answer like etcd: {what}")]
     Strange { endpoint: String, what: String },
+    /// Authentication is on, and the gateway takes no calls from whoever shows this certificate.
+    #[error(
+        "the certificate has a common name: with authentication on, etcd's gateway takes no calls with it"
+    )]
+    NamedCaller,
     /// What etcd said.
     #[error("{0}")]
     Refused(String),
@@ -171,8 +179,12 @@ impl Gateway {
         let (status, body) = tokio::time::timeout(ANSWER, exchange)
             .await
             .map_err(|_| CallError::Late { endpoint: self.endpoint.clone() })??;
-        let answer: Value = serde_json::from_slice(&body)
-            .map_err(|_| self.strange(&format!("status {status}, no JSON in the answer")))?;
+        let answer: Value = serde_json::from_slice(&body).map_err(|_| {
+            if String::from_utf8_lossy(&body).contains(NAMED_CALLER) {
+                return CallError::NamedCaller;
+            }
+            self.strange(&format!("status {status}, no JSON in the answer"))
+        })?;
         // A member that is not healthy says so with 503.
         if status.is_success() || answer.get("health").is_some() {
             return Ok(answer);

@@ -46,6 +46,8 @@ impl std::fmt::Debug for Settings {
 pub enum Outcome {
     /// Authentication was on, with this password.
     AlreadyOn,
+    /// Authentication was on; the gateway does not let this certificate try the password.
+    OnUnchecked,
     TurnedOn,
     PasswordChanged,
 }
@@ -65,6 +67,11 @@ pub enum Error {
          ETCD_AUTH_OLD_PASSWORD for the user {user:?}: give the one that it has as the old one"
     )]
     WrongPasswords { user: String },
+    #[error(
+        "authentication is on, and the password cannot be changed with this certificate, since it has a common name: \
+         name one without in --cert-file, or change the password by gRPC (etcdctl user passwd {user})"
+    )]
+    NamedCaller { user: String },
     #[error("--user: {user:?}: etcd turns authentication on only with the user root")]
     NotRoot { user: String },
     #[error("authentication of etcd is not on after {} s", tried.as_secs())]
@@ -113,10 +120,14 @@ pub async fn turn_on(settings: &Settings) -> Result<Outcome, Error> {
 
 async fn attempt(gateway: &Gateway, settings: &Settings) -> Result<Outcome, Stop> {
     gateway.healthy().await?;
-    if gateway.is_enabled().await? {
-        log_in(gateway, settings).await
-    } else {
-        enable(gateway, settings).await
+    match gateway.is_enabled().await {
+        Ok(true) => log_in(gateway, settings).await,
+        Ok(false) => enable(gateway, settings).await,
+        Err(CallError::NamedCaller) if settings.old_password.is_some() => {
+            Err(Stop::Final(Error::NamedCaller { user: settings.user.clone() }))
+        }
+        Err(CallError::NamedCaller) => Ok(Outcome::OnUnchecked),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -161,8 +172,10 @@ async fn enable(gateway: &Gateway, settings: &Settings) -> Result<Outcome, Stop>
     gateway.grant(user, ADMINISTRATOR).await?;
     gateway.enable().await?;
     info!(user, "authentication turned on");
-    gateway.log_in(user, password).await?;
-    Ok(Outcome::TurnedOn)
+    match gateway.log_in(user, password).await {
+        Ok(_) | Err(CallError::NamedCaller) => Ok(Outcome::TurnedOn),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(test)]

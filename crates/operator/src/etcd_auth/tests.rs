@@ -14,6 +14,8 @@ struct Cluster {
     password: Option<String>,
     role: bool,
     granted: bool,
+    /// The caller shows a certificate with a common name.
+    named: bool,
     /// Answers of `/health` that are still bad.
     sick: u32,
     calls: Vec<String>,
@@ -60,6 +62,11 @@ async fn serve(
             return (StatusCode::SERVICE_UNAVAILABLE, sick).into_response();
         }
         return Json(json!({"health": "true", "reason": ""})).into_response();
+    }
+    if cluster.named && cluster.enabled {
+        let text =
+            "CommonName of client sending a request against gateway will be ignored and not used as expected";
+        return (StatusCode::BAD_REQUEST, text).into_response();
     }
     let path = uri.path().trim_start_matches("/v3/auth/").to_owned();
     cluster.calls.push(path.clone());
@@ -170,4 +177,14 @@ async fn what_is_no_etcd_and_files_that_cannot_be_used_are_named() {
     settings.authority = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").to_owned());
     let text = chain(&turn_on(&settings).await.unwrap_err());
     assert!(text.contains("must hold certificates in PEM"), "{text}");
+}
+
+#[tokio::test]
+async fn a_certificate_with_a_common_name_turns_it_on_and_cannot_change_the_password() {
+    let (mut settings, _) = cluster(Cluster { named: true, ..Cluster::default() }).await;
+    assert_eq!(turn_on(&settings).await.unwrap(), Outcome::TurnedOn);
+    assert_eq!(turn_on(&settings).await.unwrap(), Outcome::OnUnchecked);
+    settings.old_password = Some("old".to_owned());
+    let text = turn_on(&settings).await.unwrap_err().to_string();
+    assert!(text.contains("name one without in --cert-file"), "{text}");
 }

@@ -37,6 +37,9 @@ pub async fn run(flags: EtcdAuthFlags) -> Result<(), Error> {
     info!(endpoints = settings.endpoints.join(","), user = settings.user, "authentication of etcd");
     let outcome = match turn_on(&settings).await? {
         Outcome::AlreadyOn => "it was on, with this password",
+        Outcome::OnUnchecked => {
+            "it was on; the password was not tried, which etcd's gateway refuses to a certificate with a common name"
+        }
         Outcome::TurnedOn => "it is on now",
         Outcome::PasswordChanged => "it was on; the password is the new one now",
     };

@@ -37,7 +37,8 @@ impl Etcd {
             let authority = Authority::new("etcd").unwrap();
             std::fs::write(at("ca.crt"), authority.certificate()).unwrap();
             authority.write_server(folder.path(), "server", &["127.0.0.1"]).unwrap();
-            authority.write_client(folder.path(), "client", "operator", "").unwrap();
+            authority.write_client(folder.path(), "client", "", "").unwrap();
+            authority.write_client(folder.path(), "named", "operator", "").unwrap();
             args.extend([
                 format!("--cert-file={}", at("server.crt")),
                 format!("--key-file={}", at("server.key")),
@@ -112,4 +113,10 @@ fn an_etcd_that_asks_for_certificates_gets_them() {
     assert!(worked && text.contains("it was on, with this password"), "{text}");
     let (worked, text) = etcd.auth("secret", None, &["--insecure-skip-tls-verify", files[1], files[2]]);
     assert!(worked && text.contains("it was on, with this password"), "{text}");
+    let named =
+        [format!("--cert-file={}", etcd.file("named.crt")), format!("--key-file={}", etcd.file("named.key"))];
+    let (worked, text) = etcd.auth("secret", None, &[files[0], &named[0], &named[1]]);
+    assert!(worked && text.contains("the password was not tried"), "{text}");
+    let (worked, text) = etcd.auth("other", Some("secret"), &[files[0], &named[0], &named[1]]);
+    assert!(!worked && text.contains("name one without in --cert-file"), "{text}");
 }
