@@ -5,7 +5,7 @@ use dynamo_devkit::kubectl::Kubectl;
 use serde_json::json;
 
 use crate::common::load::Load;
-use crate::common::{address, reachable, ready};
+use crate::common::{LIMIT, address, eventually, reachable, ready};
 
 const IMAGE: &str = "localhost/dynamo-serve:dev";
 
@@ -46,7 +46,10 @@ impl Graph {
                 "Worker": service("worker", 2, &["python3", "-m", "dynamo.mocker"], &worker),
             }},
         });
-        kubectl.apply_in(NAMESPACE, &graph.to_string()).unwrap();
+        // The node's proxy learns of the admission server's address a moment after its pod is ready.
+        eventually(&format!("graph {} is accepted", self.name), LIMIT, || {
+            kubectl.apply_in(NAMESPACE, &graph.to_string()).map(drop).map_err(|error| error.to_string())
+        });
         self.serves(kubectl);
     }
 

@@ -27,6 +27,7 @@ const BY_KUBERNETES: Graph = Graph { name: "by-kubernetes", discovery: "kubernet
 const BY_ETCD: Graph = Graph { name: "by-etcd", discovery: "etcd", plane: "tcp" };
 const BY_NATS: Graph = Graph { name: "by-nats", discovery: "kubernetes", plane: "nats" };
 const ALL: [Graph; 3] = [BY_KUBERNETES, BY_ETCD, BY_NATS];
+const BY_BOTH: Graph = Graph { name: "by-both", discovery: "etcd", plane: "nats" };
 
 #[test]
 #[ignore = "needs root and the cluster of this machine: make test-node"]
@@ -60,6 +61,7 @@ fn the_platform_installs_serves_survives_its_servers_upgrades_rolls_back_and_com
     for graph in ALL {
         graph.start(&kubectl);
     }
+    operator::nothing_was_forbidden(&kubectl);
 
     step("NATS is killed: what is in flight by TCP goes on, and the graph over NATS serves again");
     let load = Load::start(&BY_KUBERNETES.frontend(&kubectl), 2);
@@ -113,11 +115,13 @@ fn the_platform_installs_serves_survives_its_servers_upgrades_rolls_back_and_com
     };
     assert!(outcome.sent > 4 && outcome.failures.is_empty(), "without an operator: {outcome:?}");
 
-    step("a new install takes everything up again");
+    step("a new install takes everything up again, restarts none of it, and makes more");
     helm.install(&[]);
     for graph in ALL {
         graph.serves(&kubectl);
     }
+    assert_eq!(pods_of_graphs(&kubectl), before);
+    BY_BOTH.start(&kubectl);
     operator::nothing_was_forbidden(&kubectl);
 
     step("removed whole");

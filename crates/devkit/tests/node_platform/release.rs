@@ -37,6 +37,8 @@ impl<'a> Helm<'a> {
             values.extend(["--set-string".into(), format!("{key}.repository={repository}")]);
             values.extend(["--set-string".into(), format!("{key}.tag={tag}")]);
         }
+        // Without the registry that the chart puts before etcd's image.
+        values.extend(["--set-string".into(), "etcd.image.registry=".into()]);
         // The program that tells NATS of a changed configuration is not among the pinned tools.
         values.extend(["--set".into(), "nats.reloader.enabled=false".into()]);
         Self { program: ensure(&[Tool::Helm]).unwrap().program("helm"), kubectl, images: values }
