@@ -281,7 +281,7 @@ pub fn copy(from: &Path, to: &Path) {
 
 /// `$variable`, else the one in the project's cache, else the first on `PATH`.
 pub fn program(variable: &str, name: &str) -> Option<PathBuf> {
-    let cached = cache_dir().map(|dir| dir.join("tools/bin").join(name));
+    let cached = dynamo_devkit::cache::folder().ok().map(|dir| dir.join("tools/bin").join(name));
     let on_path = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).map(|dir| dir.join(name)).collect::<Vec<_>>())
         .unwrap_or_default();
@@ -293,12 +293,13 @@ pub fn program(variable: &str, name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-fn cache_dir() -> Option<PathBuf> {
-    if let Some(dir) = std::env::var_os("DYNAMO_CACHE_DIR") {
-        return Some(PathBuf::from(dir));
-    }
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    base.map(|dir| dir.join("dynamo-platform"))
+/// The files right in a folder that have the extension, sorted.
+pub fn files_with(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("a readable folder").path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    files.sort();
+    files
 }

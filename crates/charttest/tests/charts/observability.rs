@@ -14,7 +14,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::helm::{platform, text, workspace, yaml};
+use crate::helm::{files_with, platform, program, text, workspace, yaml};
 
 /// Prometheus' checker of rules.
 struct Promtool(PathBuf);
@@ -22,11 +22,7 @@ struct Promtool(PathBuf);
 impl Promtool {
     /// `$PROMTOOL`, else the one in the project's cache, else the first on `PATH`.
     fn find() -> Option<Self> {
-        let cached = dynamo_devkit::cache::folder().ok().map(|dir| dir.join("tools/bin/promtool"));
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let on_path = std::env::split_paths(&path).map(|dir| dir.join("promtool"));
-        let named = std::env::var_os("PROMTOOL").map(PathBuf::from);
-        named.into_iter().chain(cached).chain(on_path).find(|candidate| candidate.is_file()).map(Self)
+        program("PROMTOOL", "promtool").map(Self)
     }
 
     #[track_caller]
@@ -38,23 +34,13 @@ impl Promtool {
     }
 }
 
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("a readable folder").path())
-        .filter(|path| path.extension().is_some_and(|found| found == extension))
-        .collect();
-    files.sort();
-    files
-}
-
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The rule files that the chart installs.
 fn rule_files() -> Vec<PathBuf> {
-    files(&platform().join("files/alerts"), "yaml")
+    files_with(&platform().join("files/alerts"), "yaml")
 }
 
 fn groups() -> Vec<Value> {

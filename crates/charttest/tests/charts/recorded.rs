@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use crate::helm::{
-    Helm, Objects, Output, api_versions, operator, platform, platform_with_fetched_charts, recorded, strings,
-    text,
+    Helm, Objects, Output, api_versions, files_with, operator, platform, platform_with_fetched_charts,
+    recorded, strings, text,
 };
 use crate::or_skip;
 use crate::recorded_refusals::is_refused;
@@ -77,20 +77,19 @@ impl Set {
     }
 }
 
+/// Every recorded set by its name: of all charts.
+pub fn read(dir: &Path) -> Vec<(String, Value)> {
+    let read = |path: &Path| {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let data = std::fs::read(path).expect("a readable set");
+        (name, serde_json::from_slice(&data).expect("JSON"))
+    };
+    files_with(dir, "json").iter().map(|path| read(path)).collect()
+}
+
 /// The sets of the platform and of the operator's chart.
 pub fn sets(dir: &Path) -> Vec<Set> {
-    let mut paths: Vec<_> = std::fs::read_dir(dir)
-        .expect("the recorded renders")
-        .map(|entry| entry.expect("the recorded renders").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    paths.sort();
-    let read = |path: &Path| Set {
-        name: path.file_stem().expect("a name").to_string_lossy().into_owned(),
-        data: serde_json::from_slice(&std::fs::read(path).expect("a readable set")).expect("JSON"),
-    };
-    let sets: Vec<Set> = paths.iter().map(|path| read(path)).collect();
-    sets.into_iter().filter(ours).collect()
+    read(dir).into_iter().map(|(name, data)| Set { name, data }).filter(ours).collect()
 }
 
 /// The chart of the definitions and that of the gateway are others.

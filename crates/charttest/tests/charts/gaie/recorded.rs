@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::chart;
 use crate::helm::{Helm, Objects, recorded, strings, text, workspace};
 use crate::or_skip;
+use crate::recorded::read;
 
 struct Set {
     name: String,
@@ -36,17 +37,7 @@ fn objects_of(data: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn sets(dir: &Path) -> Vec<Set> {
-    let mut paths: Vec<_> = std::fs::read_dir(dir)
-        .expect("the recorded renders")
-        .map(|entry| entry.expect("the recorded renders").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    paths.sort();
-    let read = |path: &Path| Set {
-        name: path.file_stem().expect("a name").to_string_lossy().into_owned(),
-        data: serde_json::from_slice(&std::fs::read(path).expect("a readable set")).expect("JSON"),
-    };
-    let sets = paths.iter().map(|path| read(path));
+    let sets = read(dir).into_iter().map(|(name, data)| Set { name, data });
     sets.filter(|set| set.data["chart"] == "dynamo-gaie").collect()
 }
 

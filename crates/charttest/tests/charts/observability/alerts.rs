@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Promtool, alerts, files, groups, observability, rule_files, stem};
-use crate::helm::{Helm, NAMESPACE, Objects, RELEASE, platform, text, workspace, yaml};
+use super::{Promtool, alerts, groups, observability, rule_files, stem};
+use crate::helm::{Helm, NAMESPACE, Objects, RELEASE, files_with, platform, text, workspace, yaml};
 use crate::or_skip;
 
 fn list(value: &Value) -> Vec<Value> {
@@ -37,7 +37,7 @@ fn every_alert_has_a_runbook_page_and_every_page_an_alert() {
     let folder = workspace().join("docs/runbooks/alerts");
     let index = std::fs::read_to_string(folder.join("README.md")).expect("the index");
     let pages: BTreeSet<String> =
-        files(&folder, "md").iter().map(|path| stem(path)).filter(|page| page != "README").collect();
+        files_with(&folder, "md").iter().map(|path| stem(path)).filter(|page| page != "README").collect();
     assert_eq!(pages, names());
     for rule in alerts() {
         let (name, severity) = (text(&rule["alert"]), text(&rule["labels"]["severity"]));
@@ -60,7 +60,7 @@ fn every_alert_has_a_runbook_page_and_every_page_an_alert() {
 #[test]
 fn links_between_runbooks_lead_somewhere() {
     let folder = workspace().join("docs/runbooks/alerts");
-    for path in files(&folder, "md") {
+    for path in files_with(&folder, "md") {
         let page = std::fs::read_to_string(&path).expect("the page");
         for link in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (file, section) = link.split_once('#').unwrap_or((link, ""));
@@ -92,7 +92,7 @@ fn links_between_runbooks_lead_somewhere() {
 fn every_alert_is_tested_to_fire_and_to_stay_silent() {
     let mut untested = BTreeSet::new();
     let tests = observability().join("alerts/tests");
-    let expectations: Vec<Value> = files(&tests, "yaml")
+    let expectations: Vec<Value> = files_with(&tests, "yaml")
         .iter()
         .flat_map(|path| list(&yaml(path)["tests"]))
         .flat_map(|test| list(&test["promql_expr_test"]))
@@ -107,7 +107,7 @@ fn every_alert_is_tested_to_fire_and_to_stay_silent() {
         }
     }
     assert!(untested.is_empty(), "no test that fires, or none that is silent: {untested:?}");
-    let tested: Vec<String> = files(&tests, "yaml").iter().map(|path| stem(path)).collect();
+    let tested: Vec<String> = files_with(&tests, "yaml").iter().map(|path| stem(path)).collect();
     assert_eq!(tested, rule_files().iter().map(|path| stem(path)).collect::<Vec<_>>());
 }
 
@@ -119,7 +119,7 @@ fn rules_are_promql_and_their_tests_pass() {
         command.map(std::ffi::OsString::from).into_iter().chain(files).collect::<Vec<_>>()
     };
     promtool.passes(arguments(["check", "rules"], rule_files()));
-    promtool.passes(arguments(["test", "rules"], files(&observability().join("alerts/tests"), "yaml")));
+    promtool.passes(arguments(["test", "rules"], files_with(&observability().join("alerts/tests"), "yaml")));
 }
 
 /// A test that cannot fail is none: with its expression made empty, each alert's tests must fail.

@@ -4,8 +4,8 @@
 use dynamo_charttest::dashboards;
 use serde_json::{Value, json};
 
-use super::{files, observability, stem};
-use crate::helm::{text, yaml};
+use super::{observability, stem};
+use crate::helm::{files_with, text, yaml};
 
 /// Name of the ConfigMap, its key, and the dashboard.
 const CONFIG_MAPS: [(&str, &str, &str); 6] = [
@@ -64,7 +64,7 @@ fn every_dashboard_ships_and_no_config_map_is_left_over() {
         let ships = CONFIG_MAPS.iter().any(|(_, _, source)| *source == dashboard.file);
         assert!(ships != (dashboard.file == LOCAL), "{}", dashboard.file);
     }
-    for path in files(&observability().join("k8s"), "yaml") {
+    for path in files_with(&observability().join("k8s"), "yaml") {
         let name = stem(&path);
         let known = CONFIG_MAPS.iter().any(|(known, _, _)| *known == name);
         let other = ["loki-datasource", "loki-values", "alloy-values"].contains(&name.as_str());
