@@ -15,7 +15,11 @@ use dynamo_render::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::manifest::{self, Document, ReadError};
+use crate::{
+    cluster::Target,
+    error::Error,
+    manifest::{self, Document},
+};
 
 /// Arguments of `dynamoctl validate`.
 #[derive(Debug, clap::Args)]
@@ -23,9 +27,6 @@ pub struct Arguments {
     /// Files, folders, or `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     sources: Vec<PathBuf>,
-    /// Namespace of objects that name none
-    #[arg(short, long, default_value = "default")]
-    namespace: String,
     /// Judge as an operator that is restricted to one namespace
     #[arg(long)]
     restricted: bool,
@@ -39,15 +40,6 @@ pub struct Arguments {
 enum Output {
     Text,
     Json,
-}
-
-/// Why there is no verdict.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("cannot write the answer: {0}")]
-    Write(std::io::Error),
 }
 
 const GROUP: &str = "nvidia.com/";
@@ -80,7 +72,7 @@ struct Answer {
 ///
 /// # Errors
 /// A source that cannot be read, or an output that cannot be written.
-pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode, Error> {
+pub fn run(arguments: &Arguments, target: &Target, out: &mut impl Write) -> Result<ExitCode, Error> {
     let config = OperatorConfig::default();
     // Without a cluster nobody knows which optional APIs it has.
     let policy = Policy { restricted: arguments.restricted, ..Policy::stateless(&config) };
@@ -88,16 +80,16 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<ExitCode, Erro
     let mut refused = 0_usize;
     let mut skipped = 0_usize;
     for document in manifest::read(&arguments.sources)? {
-        let Some(answer) = judge(document, &arguments.namespace, &policy) else {
+        let Some(answer) = judge(document, target.offline_namespace(), &policy) else {
             skipped += 1;
             continue;
         };
         judged += 1;
         refused += usize::from(!answer.accepted);
-        write_answer(&answer, arguments.output, out).map_err(Error::Write)?;
+        write_answer(&answer, arguments.output, out)?;
     }
     if arguments.output == Output::Text {
-        writeln!(out, "{judged} judged, {refused} refused, {skipped} skipped").map_err(Error::Write)?;
+        writeln!(out, "{judged} judged, {refused} refused, {skipped} skipped")?;
     }
     Ok(ExitCode::from(u8::from(refused > 0)))
 }

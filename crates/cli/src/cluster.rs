@@ -1,0 +1,150 @@
+//! The cluster that a command asks. Commands that need none never come here, and need no kubeconfig.
+
+use std::{fmt, future::Future, path::PathBuf, time::Duration};
+
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+
+/// Which cluster, and where in it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Target {
+    /// Kubeconfig file instead of $KUBECONFIG or ~/.kube/config
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig instead of the current one
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub context: Option<String>,
+    /// Namespace; without it that of the context, then "default"
+    #[arg(short, long, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub namespace: Option<String>,
+    /// Seconds that one request to the cluster may take
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 15, help_heading = "Cluster")]
+    pub request_timeout: u16,
+}
+
+/// A cluster that can be asked.
+#[derive(Clone)]
+pub struct Cluster {
+    pub client: Client,
+    pub namespace: String,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Cluster").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// Why a cluster gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "there is no cluster to ask: {0}; set KUBECONFIG or --kubeconfig to a kubeconfig file, and --context to one of \
+         its contexts"
+    )]
+    NoConfig(#[source] KubeconfigError),
+    #[error("cannot make a client of the kubeconfig: {0}")]
+    Client(#[source] kube::Error),
+    #[error("cannot start the runtime of this process: {0}")]
+    Runtime(#[source] std::io::Error),
+    #[error("{what}: {reason}")]
+    Request { what: String, reason: String },
+}
+
+impl Error {
+    /// `error` of an attempt to `what`, such as `list nodes`, in words that lead on.
+    pub fn of(what: impl Into<String>, error: &kube::Error) -> Self {
+        Self::Request { what: format!("cannot {}", what.into()), reason: reason(error) }
+    }
+}
+
+/// Refusals of the API server by their meaning; everything else with its chain of causes.
+fn reason(error: &kube::Error) -> String {
+    let kube::Error::Api(status) = error else {
+        return format!("{}; is the cluster reachable from here?", chain(error));
+    };
+    match status.code {
+        401 => format!("{}: the cluster does not know this user; log in again", status.message),
+        403 => format!(
+            "{}; ask for that right, or name another namespace with -n or another user with --context",
+            status.message
+        ),
+        404 if status.message.contains("could not find the requested resource") => {
+            "the cluster does not serve this kind; install the CRDs of the platform \
+             (helm upgrade --install dynamo-crds deploy/helm/charts/crds)"
+                .to_owned()
+        }
+        _ => status.message.clone(),
+    }
+}
+
+/// An error with its causes, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl Target {
+    /// The namespace that was named, else "default": for commands that ask no cluster.
+    pub fn offline_namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("default")
+    }
+
+    /// Connects as the arguments say; nothing is sent yet.
+    ///
+    /// # Errors
+    /// There is no kubeconfig or no such context, or it makes no client.
+    pub async fn connect(&self) -> Result<Cluster, Error> {
+        let mut config = self.config().await?;
+        let limit = Duration::from_secs(self.request_timeout.into());
+        config.connect_timeout = Some(limit);
+        config.read_timeout = Some(limit);
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(Error::Client)?;
+        Ok(Cluster { client, namespace })
+    }
+
+    async fn config(&self) -> Result<Config, Error> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..Default::default() };
+        let from = |kubeconfig| async { Config::from_custom_kubeconfig(kubeconfig, &options).await };
+        let config = match &self.kubeconfig {
+            Some(file) => match Kubeconfig::read_from(file) {
+                Ok(kubeconfig) => from(kubeconfig).await,
+                Err(error) => Err(error),
+            },
+            None => Config::from_kubeconfig(&options).await,
+        };
+        match config {
+            Ok(config) => Ok(config),
+            // In a pod there is an account instead.
+            Err(error) if self.kubeconfig.is_none() && self.context.is_none() && in_pod() => {
+                Config::incluster().map_err(|_| Error::NoConfig(error))
+            }
+            Err(error) => Err(Error::NoConfig(error)),
+        }
+    }
+}
+
+fn in_pod() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+}
+
+/// Runs a command that waits for a cluster.
+///
+/// # Errors
+/// Those of the command, and when this process has no room for a runtime.
+pub fn block_on<T, E: From<Error>>(command: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    runtime.block_on(command)
+}

@@ -1,0 +1,92 @@
+//! `dynamoctl`: what people run beside the operator.
+//! No rule of the platform is written here: everything is judged and rendered by the libraries that the operator uses.
+
+pub mod cluster;
+pub mod console;
+pub mod error;
+pub mod manifest;
+pub mod output;
+pub mod validate;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    cluster::Target,
+    console::{ColorChoice, Console},
+    error::Error,
+};
+
+/// Tool of the Dynamo platform.
+#[derive(Debug, Parser)]
+#[command(name = "dynamoctl", version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub target: Target,
+    /// When to colour the output; `auto` is on a terminal that shows colours, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_enum)]
+    color: ColorChoice,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge manifests by the rules of the admission webhook, without a cluster
+    Validate(validate::Arguments),
+}
+
+impl Command {
+    /// Runs to the end; text for people and for programs goes to `console`, what went wrong is the error.
+    fn run(&self, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
+        match self {
+            Self::Validate(arguments) => validate::run(arguments, target, console),
+        }
+    }
+}
+
+/// The whole program: arguments of the process, standard streams, and the exit code: 0 done, 1 the answer is no, 2 wrong
+/// use or no answer.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let stdout = io::stdout();
+    let mut out = io::BufWriter::new(arguments.color.stream(stdout.lock()));
+    let code = run(&arguments, &mut Console::of_process(&mut out));
+    match out.flush() {
+        Ok(()) => code,
+        Err(error) => end(&Error::Write(error)),
+    }
+}
+
+/// One call of the program with `words` (its name first) that writes to `out`, without colours and at any width.
+pub fn call(words: impl IntoIterator<Item = impl Into<OsString> + Clone>, out: &mut dyn Write) -> ExitCode {
+    match Arguments::try_parse_from(words) {
+        Ok(arguments) => run(&arguments, &mut Console::plain(out)),
+        Err(error) => {
+            // Help is an answer, too.
+            let _ = write!(out, "{error}");
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+fn run(arguments: &Arguments, console: &mut Console<'_>) -> ExitCode {
+    match arguments.command.run(&arguments.target, console) {
+        Ok(code) => code,
+        Err(error) => end(&error),
+    }
+}
+
+fn end(error: &Error) -> ExitCode {
+    // The reader has seen enough, as in `dynamoctl ... | head`.
+    if error.is_broken_pipe() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("dynamoctl: {error}");
+    ExitCode::from(2)
+}
