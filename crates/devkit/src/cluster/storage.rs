@@ -1,4 +1,4 @@
-//! Volumes of the development cluster: folders of this machine, made beforehand, that claims without a class bind to.
+//! Volumes of the development cluster: folders of this machine, made beforehand, that claims of a class bind to.
 //! Must lie below the cluster's own folder, so that they go with it.
 
 use serde_json::{Value, json};
@@ -7,15 +7,16 @@ use super::Cluster;
 use super::layout::NODE;
 use crate::{Error, Result, files};
 
-/// Large enough for every claim of the charts' defaults.
-const SIZE: &str = "10Gi";
+/// Large enough for every claim of the charts and of the value files: only a number, no space is taken.
+const SIZE: &str = "100Gi";
 
 impl Cluster {
-    /// Makes `count` empty volumes, `SET-0`, `SET-1` and so on. Volumes of that name lose what they held.
+    /// Makes `count` empty volumes of a storage class (empty: for claims without one), `SET-0`, `SET-1` and so on. Volumes
+    /// of that name lose what they held.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Failed`] with what the API server said.
-    pub fn provide_volumes(&self, set: &str, count: usize) -> Result<()> {
+    pub fn provide_volumes(&self, set: &str, class: &str, count: usize) -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
         let kubectl = self.kubectl();
         let mut documents = String::new();
@@ -28,13 +29,13 @@ impl Cluster {
             // Pods write as users that this machine does not know.
             std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777))
                 .map_err(Error::io("open to all", &folder))?;
-            documents.push_str(&format!("---\n{}\n", volume(&name, &folder.display().to_string())));
+            documents.push_str(&format!("---\n{}\n", volume(&name, class, &folder.display().to_string())));
         }
         kubectl.apply(&documents).map(|_| ())
     }
 }
 
-fn volume(name: &str, folder: &str) -> Value {
+fn volume(name: &str, class: &str, folder: &str) -> Value {
     let here = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]});
     json!({
         "apiVersion": "v1",
@@ -43,6 +44,7 @@ fn volume(name: &str, folder: &str) -> Value {
         "spec": {
             "capacity": {"storage": SIZE},
             "accessModes": ["ReadWriteOnce"],
+            "storageClassName": class,
             "persistentVolumeReclaimPolicy": "Retain",
             "local": {"path": folder},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},

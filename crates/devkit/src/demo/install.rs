@@ -48,23 +48,27 @@ pub fn install(kubectl: &Kubectl, root: &Path, log: &Path, repository: &str, tag
     Ok(())
 }
 
-fn rolled_out(kubectl: &Kubectl) -> std::result::Result<(), String> {
-    let args =
-        ["get", "deployments", "-n", NAMESPACE, "-l", &format!("app.kubernetes.io/instance={RELEASE}")];
+/// Whether every Deployment and StatefulSet of the platform's release runs its newest revision in full.
+///
+/// # Errors
+/// What is missing.
+pub fn rolled_out(kubectl: &Kubectl) -> std::result::Result<(), String> {
+    let selector = format!("app.kubernetes.io/instance={RELEASE}");
+    let args = ["get", "deployments,statefulsets", "-n", NAMESPACE, "-l", &selector];
     let value = kubectl.json(&args).map_err(|error| error.to_string())?;
     let all = value["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     if all.is_empty() {
         return Err("the chart's Deployment does not exist yet".into());
     }
-    for deployment in all {
-        let number = |path: &str| deployment.pointer(path).and_then(Value::as_i64).unwrap_or_default();
+    for workload in all {
+        let number = |path: &str| workload.pointer(path).and_then(Value::as_i64).unwrap_or_default();
         let wanted = number("/spec/replicas");
         let seen = number("/status/observedGeneration") >= number("/metadata/generation");
         let updated =
             number("/status/updatedReplicas") >= wanted && number("/status/availableReplicas") >= wanted;
         if !(seen && updated && number("/status/replicas") == wanted) {
             return Err(pods::unready(kubectl, NAMESPACE)
-                .unwrap_or_else(|| "the Deployment is being rolled out".into()));
+                .unwrap_or_else(|| format!("{} is being rolled out", workload["metadata"]["name"])));
         }
     }
     Ok(())

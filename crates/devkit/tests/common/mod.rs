@@ -34,9 +34,13 @@ pub fn step(name: &str) {
 }
 
 pub fn ready(kubectl: &Kubectl, graph: &str) {
+    ready_in(kubectl, NAMESPACE, graph);
+}
+
+pub fn ready_in(kubectl: &Kubectl, namespace: &str, graph: &str) {
     eventually(&format!("graph {graph} is Ready"), LIMIT, || {
         let object =
-            kubectl.json(&["get", "dgd", graph, "-n", NAMESPACE]).map_err(|error| error.to_string())?;
+            kubectl.json(&["get", "dgd", graph, "-n", namespace]).map_err(|error| error.to_string())?;
         let condition = &object["status"]["conditions"][0];
         let current = condition["observedGeneration"] == object["metadata"]["generation"];
         if current && condition["status"] == "True" { Ok(()) } else { Err(condition.to_string()) }
@@ -58,6 +62,10 @@ pub fn patch(kubectl: &Kubectl, graph: &str, change: &Value) {
 }
 
 pub fn address(kubectl: &Kubectl, service: &str) -> String {
-    let service = kubectl.json(&["get", "service", service, "-n", NAMESPACE]).unwrap();
+    address_in(kubectl, NAMESPACE, service)
+}
+
+pub fn address_in(kubectl: &Kubectl, namespace: &str, service: &str) -> String {
+    let service = kubectl.json(&["get", "service", service, "-n", namespace]).unwrap();
     format!("{}:8000", service["spec"]["clusterIP"].as_str().unwrap())
 }

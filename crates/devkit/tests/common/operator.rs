@@ -1,13 +1,21 @@
-//! What the operator's log says about its rights.
+//! What an operator's log says.
 
 use dynamo_devkit::demo::install::{NAMESPACE, RELEASE};
 use dynamo_devkit::kubectl::Kubectl;
 
-/// No request of the operator was refused for want of a right.
+/// The logs of the pods of a release.
+pub fn log(kubectl: &Kubectl, namespace: &str, release: &str) -> String {
+    let selector = format!("app.kubernetes.io/instance={release}");
+    kubectl.run(&["logs", "-n", namespace, "-l", &selector, "--all-containers", "--tail=-1"]).unwrap()
+}
+
+/// No request of the cluster-wide operator was refused for want of a right.
 pub fn nothing_was_forbidden(kubectl: &Kubectl) {
-    let selector = format!("app.kubernetes.io/instance={RELEASE}");
-    let log =
-        kubectl.run(&["logs", "-n", NAMESPACE, "-l", &selector, "--all-containers", "--tail=-1"]).unwrap();
+    nothing_was_forbidden_in(&log(kubectl, NAMESPACE, RELEASE));
+}
+
+/// As [`nothing_was_forbidden`], of the log of any operator.
+pub fn nothing_was_forbidden_in(log: &str) {
     // An empty or foreign log would prove nothing.
     assert!(log.lines().any(|line| line.contains("created")), "the log names nothing that was made:\n{log}");
     let refused: Vec<&str> =

@@ -1,17 +1,17 @@
 //! Graphs of one frontend and two mockers that find and ask each other in different ways.
 
-use dynamo_devkit::demo::NAMESPACE;
 use dynamo_devkit::kubectl::Kubectl;
 use serde_json::json;
 
 use crate::common::load::Load;
-use crate::common::{LIMIT, address, eventually, reachable, ready};
+use crate::common::{LIMIT, address_in, eventually, reachable, ready_in};
 
 const IMAGE: &str = "localhost/dynamo-serve:dev";
 
 /// How the pods of a graph work together.
 #[derive(Clone, Copy)]
 pub struct Graph {
+    pub namespace: &'static str,
     pub name: &'static str,
     /// `kubernetes` or `etcd`.
     pub discovery: &'static str,
@@ -48,14 +48,14 @@ impl Graph {
         });
         // The node's proxy learns of the admission server's address a moment after its pod is ready.
         eventually(&format!("graph {} is accepted", self.name), LIMIT, || {
-            kubectl.apply_in(NAMESPACE, &graph.to_string()).map(drop).map_err(|error| error.to_string())
+            kubectl.apply_in(self.namespace, &graph.to_string()).map(drop).map_err(|error| error.to_string())
         });
         self.serves(kubectl);
     }
 
     /// The graph is ready and answers, streamed and not.
     pub fn serves(&self, kubectl: &Kubectl) {
-        ready(kubectl, self.name);
+        ready_in(kubectl, self.namespace, self.name);
         let frontend = self.frontend(kubectl);
         reachable(&frontend);
         let load = Load::start(&frontend, 2);
@@ -65,7 +65,45 @@ impl Graph {
         assert_eq!(outcome.failures, Vec::<String>::new(), "{} of {}", self.name, outcome.sent);
     }
 
-    pub fn frontend(&self, kubectl: &Kubectl) -> String {
-        address(kubectl, &format!("{}-frontend", self.name))
+    /// Sets the number of workers and waits until they are all there.
+    pub fn scale(&self, kubectl: &Kubectl, workers: u32) {
+        let change = json!({"spec": {"services": {"Worker": {"replicas": workers}}}}).to_string();
+        eventually(&format!("graph {} is changed", self.name), LIMIT, || {
+            kubectl
+                .run(&["patch", "dgd", self.name, "-n", self.namespace, "--type=merge", "-p", &change])
+                .map_err(|error| error.to_string())
+        });
+        eventually(&format!("{workers} workers of {}", self.name), LIMIT, || {
+            let graph = kubectl
+                .json(&["get", "dgd", self.name, "-n", self.namespace])
+                .map_err(|error| error.to_string())?;
+            let worker = &graph["status"]["services"]["Worker"];
+            if worker["readyReplicas"] == workers { Ok(()) } else { Err(graph["status"].to_string()) }
+        });
     }
+
+    /// Deletes the graph and waits until its pods are gone.
+    pub fn delete(&self, kubectl: &Kubectl) {
+        kubectl.run(&["delete", "dgd", self.name, "-n", self.namespace, "--wait=false"]).unwrap();
+        eventually(&format!("the pods of {} are gone", self.name), LIMIT, || {
+            let left = pods(kubectl, self.namespace);
+            if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+        });
+    }
+
+    pub fn frontend(&self, kubectl: &Kubectl) -> String {
+        address_in(kubectl, self.namespace, &format!("{}-frontend", self.name))
+    }
+}
+
+/// UID and number of restarts of every pod of a namespace, in the order of their names.
+pub fn pods(kubectl: &Kubectl, namespace: &str) -> Vec<String> {
+    let list = kubectl.json(&["get", "pods", "-n", namespace]).unwrap();
+    let line = |pod: &serde_json::Value| {
+        let restarts = &pod["status"]["containerStatuses"][0]["restartCount"];
+        format!("{} {} {restarts}", pod["metadata"]["name"], pod["metadata"]["uid"])
+    };
+    let mut lines: Vec<String> = list["items"].as_array().unwrap().iter().map(line).collect();
+    lines.sort();
+    lines
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use dynamo_devkit::demo::install::{NAMESPACE, RELEASE};
+use dynamo_devkit::demo::install::{self, NAMESPACE, RELEASE};
 use dynamo_devkit::images;
 use dynamo_devkit::images::bundled::Bundled;
 use dynamo_devkit::images::oci::Archive;
@@ -56,41 +56,22 @@ impl<'a> Helm<'a> {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// `helm VERB RELEASE` of the platform with the images of this machine and `more` arguments.
-    pub fn platform(&self, verb: &[&str], more: &[&str]) -> Output {
-        let mut args = verb.to_vec();
-        args.extend([RELEASE, PLATFORM, "-n", NAMESPACE, "--create-namespace"]);
+    /// Installs or upgrades the platform with the images of this machine.
+    pub fn apply(&self, release: &str, namespace: &str, more: &[&str]) {
+        let mut args = vec!["upgrade", "--install", release, PLATFORM, "-n", namespace, "--create-namespace"];
         args.extend(self.images.iter().map(String::as_str));
         args.extend(more);
-        self.try_run(&args)
+        self.run(&args);
     }
 
-    /// Installs or upgrades, and waits until every pod of the release is ready.
+    /// As [`Self::apply`] for the cluster-wide release, and waits until every pod of it is ready.
     pub fn install(&self, more: &[&str]) {
-        let output = self.platform(&["upgrade", "--install"], more);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.apply(RELEASE, NAMESPACE, more);
         settled(self.kubectl);
     }
 }
 
-/// Every Deployment and StatefulSet of the release runs its newest revision in full.
+/// Waits until every Deployment and StatefulSet of the release runs its newest revision in full.
 pub fn settled(kubectl: &Kubectl) {
-    let selector = format!("app.kubernetes.io/instance={RELEASE}");
-    eventually("the release is rolled out", LIMIT, || {
-        let args = ["get", "deployments,statefulsets", "-n", NAMESPACE, "-l", &selector];
-        let list = kubectl.json(&args).map_err(|error| error.to_string())?;
-        let items = list["items"].as_array().ok_or("no list")?;
-        for item in items {
-            let number =
-                |path: &str| item.pointer(path).and_then(serde_json::Value::as_i64).unwrap_or_default();
-            let wanted = number("/spec/replicas");
-            let seen = number("/status/observedGeneration") >= number("/metadata/generation");
-            let updated =
-                number("/status/updatedReplicas") == wanted && number("/status/readyReplicas") == wanted;
-            if !(seen && updated && number("/status/replicas") == wanted) {
-                return Err(format!("{}: {}", item["metadata"]["name"], item["status"]));
-            }
-        }
-        if items.is_empty() { Err("nothing is there".into()) } else { Ok(()) }
-    });
+    eventually("the release is rolled out", LIMIT, || install::rolled_out(kubectl));
 }
