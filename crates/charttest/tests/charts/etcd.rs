@@ -34,6 +34,30 @@ fn variable(objects: &Objects, name: &str) -> Option<String> {
 }
 
 #[test]
+fn metrics_are_scraped_by_a_pod_monitor_on_demand_and_their_port_is_open_for_it() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let monitor = json!({"enabled": true, "namespace": "monitoring", "interval": "7s",
+        "additionalLabels": {"release": "prometheus"}});
+    let objects = etcd(&helm, &json!({"metrics": {"podMonitor": monitor}}));
+    let monitor = objects.get("PodMonitor", ETCD);
+    assert_eq!(monitor["metadata"]["namespace"], "monitoring");
+    assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
+    let spec = &monitor["spec"];
+    assert_eq!(spec["namespaceSelector"], json!({"matchNames": [NAMESPACE]}));
+    let labels = &objects.get("StatefulSet", ETCD)["spec"]["template"]["metadata"]["labels"];
+    for (label, value) in spec["selector"]["matchLabels"].as_object().expect("labels") {
+        assert_eq!(&labels[label], value, "{label}");
+    }
+    assert_eq!(
+        spec["podMetricsEndpoints"],
+        json!([{"port": "metrics", "path": "/metrics", "interval": "7s"}])
+    );
+    let ports = server(&objects)["ports"].as_array().expect("ports");
+    assert!(ports.iter().any(|port| port["name"] == "metrics" && port["containerPort"] == 2381), "{ports:?}");
+    assert_eq!(variable(&objects, "ETCD_LISTEN_METRICS_URLS").as_deref(), Some("http://0.0.0.0:2381"));
+}
+
+#[test]
 fn a_default_install_makes_exactly_these_objects_of_etcd() {
     let helm = or_skip!(Helm::find(), "helm");
     let objects = etcd(&helm, &json!({}));

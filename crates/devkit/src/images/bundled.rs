@@ -1,12 +1,13 @@
-//! Images of the servers that the platform chart bundles, packed from the pinned programs, for clusters without a registry.
+//! Images of servers from elsewhere, packed from the pinned programs, for clusters without a registry: those that the
+//! platform chart bundles, and those that watch it.
 //! Must hold the real programs: what is tested with them is how they and the charts fit together.
 
 use super::archives;
 use super::oci::{self, Archive, Entry, Image, Layer};
-use crate::Result;
 use crate::tools::{self, Tool, Tools};
+use crate::{Result, files};
 
-/// The archives.
+/// The servers of the platform chart.
 #[derive(Debug, Clone)]
 pub struct Bundled {
     /// The NATS server.
@@ -22,16 +23,72 @@ impl Bundled {
     /// Those of [`tools::ensure`] and [`oci::pack`].
     pub fn pack() -> Result<Self> {
         let tools = tools::ensure(&[Tool::Nats, Tool::Etcd])?;
-        let folder = archives()?;
-        let pack =
-            |program| oci::pack(&image(&tools, program), "dev", &folder.join(format!("{program}.tar")));
-        Ok(Self { nats: pack("nats-server")?, etcd: pack("etcd")? })
+        Ok(Self { nats: pack(&tools, "nats-server")?, etcd: pack(&tools, "etcd")? })
     }
 
     /// Both of them.
     pub fn all(&self) -> [&Archive; 2] {
         [&self.nats, &self.etcd]
     }
+}
+
+/// What watches a cluster.
+#[derive(Debug, Clone)]
+pub struct Monitoring {
+    /// Makes servers of Prometheus objects, and their configuration of monitors and rules.
+    pub operator: Archive,
+    /// Tells a server of a new configuration.
+    pub reloader: Archive,
+    /// The server.
+    pub prometheus: Archive,
+    /// Metrics of the node.
+    pub node_exporter: Archive,
+}
+
+impl Monitoring {
+    /// Builds the programs where they are missing, and packs them.
+    ///
+    /// # Errors
+    /// Those of [`tools::ensure`] and [`oci::pack`].
+    pub fn pack() -> Result<Self> {
+        let tools = tools::ensure(&[Tool::Prometheus, Tool::PrometheusOperator, Tool::NodeExporter])?;
+        Ok(Self {
+            operator: pack(&tools, "prometheus-operator")?,
+            reloader: pack(&tools, "prometheus-config-reloader")?,
+            prometheus: pack(&tools, "prometheus")?,
+            node_exporter: pack(&tools, "node_exporter")?,
+        })
+    }
+
+    /// All of them.
+    pub fn all(&self) -> [&Archive; 4] {
+        [&self.operator, &self.reloader, &self.prometheus, &self.node_exporter]
+    }
+
+    /// The manifests with which the operator is installed, in namespace `default`, with these images.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`].
+    pub fn manifests(&self) -> Result<String> {
+        let text = files::read(&tools::folder(Tool::PrometheusOperator)?.join("bundle.yaml"))?;
+        let operator = with_image(&text, "prometheus-operator", self.operator.pinned_name());
+        Ok(with_image(&operator, "prometheus-config-reloader", self.reloader.pinned_name()))
+    }
+}
+
+/// `text` with `image` in the place of the published one of that name, wherever it stands as a value or in a flag.
+fn with_image(text: &str, name: &str, image: &str) -> String {
+    let published = format!("/{name}:{}", Tool::PrometheusOperator.version());
+    let replaced = |line: &str| {
+        let Some(at) = line.find(&published) else { return line.to_owned() };
+        let start = line[..at].rfind([' ', '=']).map_or(0, |before| before + 1);
+        format!("{}{image}{}", &line[..start], &line[at + published.len()..])
+    };
+    text.lines().map(|line| replaced(line) + "\n").collect()
+}
+
+fn pack(tools: &Tools, program: &str) -> Result<Archive> {
+    oci::pack(&image(tools, program), "dev", &archives()?.join(format!("{program}.tar")))
 }
 
 /// An image that starts the program and has it on its PATH.

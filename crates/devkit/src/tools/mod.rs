@@ -44,6 +44,14 @@ pub fn ensure(tools: &[Tool]) -> Result<Tools> {
     Ok(Tools { folder: bin })
 }
 
+/// The folder of a built tool, for what it keeps beside its programs.
+///
+/// # Errors
+/// [`Error::Refused`] without a cache folder.
+pub fn folder(tool: Tool) -> Result<PathBuf> {
+    Ok(home(&cache::folder()?.join("tools"), tool))
+}
+
 /// Whether the pinned version of a tool is in the cache.
 ///
 /// # Errors

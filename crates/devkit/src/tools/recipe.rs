@@ -1,7 +1,7 @@
 //! Versions of the pinned tools and how each is built.
 //! Must not download anything but Go modules and crates, with the ordinary clients.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
@@ -26,6 +26,10 @@ pub enum Tool {
     Pause,
     /// Prometheus, and promtool, which checks and tests alert rules.
     Prometheus,
+    /// What makes a Prometheus of monitors and rules in a cluster, with its manifests.
+    PrometheusOperator,
+    /// Metrics of a node.
+    NodeExporter,
     /// Licences and sources of dependencies.
     CargoDeny,
 }
@@ -35,7 +39,7 @@ const KUBERNETES: &[&str] =
 
 impl Tool {
     /// Every tool, in the order in which they are built.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Kubernetes,
         Self::Etcd,
         Self::Nats,
@@ -43,6 +47,8 @@ impl Tool {
         Self::Coredns,
         Self::Pause,
         Self::Prometheus,
+        Self::PrometheusOperator,
+        Self::NodeExporter,
         Self::CargoDeny,
     ];
 
@@ -56,6 +62,8 @@ impl Tool {
             Self::Coredns => "coredns",
             Self::Pause => "pause",
             Self::Prometheus => "prometheus",
+            Self::PrometheusOperator => "prometheus-operator",
+            Self::NodeExporter => "node-exporter",
             Self::CargoDeny => "cargo-deny",
         }
     }
@@ -71,6 +79,8 @@ impl Tool {
             Self::Pause => "v1",
             // The module's number of Prometheus 3.9.1.
             Self::Prometheus => "v0.309.1",
+            Self::PrometheusOperator => "v0.85.0",
+            Self::NodeExporter => "v1.12.1",
             Self::CargoDeny => "0.20.2",
         }
     }
@@ -85,6 +95,8 @@ impl Tool {
             Self::Coredns => &["coredns"],
             Self::Pause => &["pause"],
             Self::Prometheus => &["prometheus", "promtool"],
+            Self::PrometheusOperator => &["prometheus-operator", "prometheus-config-reloader"],
+            Self::NodeExporter => &["node_exporter"],
             Self::CargoDeny => &["cargo-deny"],
         }
     }
@@ -126,6 +138,9 @@ func main() {
 }
 "#;
 
+/// Manifests with which the Prometheus operator is installed; beside its programs.
+const BUNDLE: &str = "bundle.yaml";
+
 pub(super) fn run(tool: Tool, work: &Path, out: &Path, log: &Path, progress: &Progress) -> Result<()> {
     let build = Build { work, out, log, progress };
     let version = tool.version();
@@ -141,7 +156,25 @@ pub(super) fn run(tool: Tool, work: &Path, out: &Path, log: &Path, progress: &Pr
         ),
         Tool::Coredns => build.install(&format!("github.com/coredns/coredns@{version}"), ""),
         Tool::Pause => build.main_package("pause", PAUSE_MAIN, &[]),
-        Tool::Prometheus => build.prometheus(version),
+        // Web pages are not in the module, so this server has its API only.
+        Tool::Prometheus => build.packages(
+            &format!("github.com/prometheus/prometheus@{version}"),
+            &[("prometheus", "cmd/prometheus"), ("promtool", "cmd/promtool")],
+            &format!("-X github.com/prometheus/common/version.Version={version}"),
+        ),
+        Tool::PrometheusOperator => {
+            let module = format!("github.com/prometheus-operator/prometheus-operator@{version}");
+            build.packages(
+                &module,
+                &[
+                    ("prometheus-operator", "cmd/operator"),
+                    ("prometheus-config-reloader", "cmd/prometheus-config-reloader"),
+                ],
+                &format!("-X github.com/prometheus/common/version.Version={version}"),
+            )?;
+            build.keep(&module, BUNDLE)
+        }
+        Tool::NodeExporter => build.install(&format!("github.com/prometheus/node_exporter@{version}"), ""),
         Tool::CargoDeny => build.crate_binary("cargo-deny", version),
     }
 }
@@ -157,6 +190,8 @@ struct Build<'a> {
 struct Download {
     #[serde(rename = "GoMod")]
     go_mod: String,
+    #[serde(rename = "Dir")]
+    dir: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -243,20 +278,28 @@ impl Build<'_> {
         )
     }
 
-    /// `go install` refuses the module for its exclude directives; as a dependency it builds. Its web pages are not in the
-    /// module, so this server has its API only.
-    fn prometheus(&self, version: &str) -> Result<()> {
-        self.step(self.go()?.args(["mod", "init", "devkit.local/prometheus"]), "go mod init")?;
-        let packages =
-            ["prometheus", "promtool"].map(|name| format!("github.com/prometheus/prometheus/cmd/{name}"));
-        let wanted = packages.each_ref().map(|package| format!("{package}@{version}"));
+    /// Main packages, each a program's name and its folder, of a module that `go install` refuses for its replace or
+    /// exclude directives; as a dependency it builds.
+    fn packages(&self, module: &str, programs: &[(&str, &str)], flags: &str) -> Result<()> {
+        let (path, version) = module.split_once('@').unwrap_or((module, "latest"));
+        self.step(self.go()?.args(["mod", "init", "devkit.local/programs"]), "go mod init")?;
+        let wanted = programs.iter().map(|(_, folder)| format!("{path}/{folder}@{version}"));
         self.step(self.go()?.arg("get").args(wanted), "go get")?;
-        let flags = format!("-s -w -X github.com/prometheus/common/version.Version={version}");
-        let target = format!("{}/", self.out.join("bin").display());
-        self.step(
-            self.go()?.args(["build", "-trimpath", "-ldflags", &flags, "-o", &target]).args(&packages),
-            "go build of Prometheus",
-        )
+        for (program, folder) in programs {
+            let target = self.out.join("bin").join(program);
+            let mut command = self.go()?;
+            command.args(["build", "-trimpath", "-ldflags", &format!("-s -w {flags}"), "-o"]).arg(target);
+            self.step(command.arg(format!("{path}/{folder}")), &format!("go build of {program}"))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a file of a module beside its programs.
+    fn keep(&self, module: &str, file: &str) -> Result<()> {
+        let text = process::output(self.go()?.args(["mod", "download", "-json", module]), "go mod download")?;
+        let download: Download =
+            serde_json::from_str(&text).map_err(|e| Error::parse("go mod download", e))?;
+        files::write(&self.out.join(file), files::read(&download.dir.join(file))?)
     }
 
     fn install(&self, package: &str, flags: &str) -> Result<()> {

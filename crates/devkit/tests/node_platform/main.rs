@@ -7,6 +7,8 @@ mod common;
 mod graph;
 mod high_availability;
 mod lifecycle;
+mod monitoring;
+mod observed;
 mod release;
 mod servers;
 mod stage;

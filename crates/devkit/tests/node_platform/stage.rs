@@ -9,12 +9,13 @@ use dynamo_devkit::images::{BuildOptions, Built, build};
 use dynamo_devkit::kubectl::Kubectl;
 
 use crate::common::{LIMIT, eventually, step};
+use crate::monitoring::MONITORING;
 use crate::release::Helm;
 
 /// Namespace of the restricted release and its graph.
 pub const TEAM: &str = "team";
 /// Every namespace that a test makes.
-const NAMESPACES: [&str; 3] = [GRAPHS, TEAM, NAMESPACE];
+const NAMESPACES: [&str; 4] = [GRAPHS, TEAM, NAMESPACE, MONITORING];
 
 pub struct Stage {
     pub cluster: Cluster,
@@ -58,6 +59,7 @@ impl Stage {
         delete(TEAM);
         let _ = self.helm().try_run(&["uninstall", RELEASE, "-n", NAMESPACE]);
         delete(NAMESPACE);
+        delete(MONITORING);
         eventually("the namespaces are gone", LIMIT, || {
             let list = self.kubectl.json(&["get", "namespaces"]).map_err(|error| error.to_string())?;
             let names = list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].clone());

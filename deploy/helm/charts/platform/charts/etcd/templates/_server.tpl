@@ -35,7 +35,7 @@
   value: {{ default "new" .Values.initialClusterState }}
 - name: ETCD_INITIAL_CLUSTER_TOKEN
   value: {{ include "etcd.fullname" . | quote }}
-{{- if include "etcd.probed" . }}
+{{- if include "etcd.observed" . }}
 # The probes ask here, without certificate and password.
 - name: ETCD_LISTEN_METRICS_URLS
   value: http://0.0.0.0:2381
@@ -93,9 +93,9 @@
 {{- with $name -}}{{- printf "%s/%s" (index $ 1) . -}}{{- end -}}
 {{- end -}}
 
-{{/* Whether a probe is on. */}}
-{{- define "etcd.probed" -}}
-{{- if or (.Values.startupProbe).enabled (.Values.livenessProbe).enabled (.Values.readinessProbe).enabled -}}true{{- end -}}
+{{/* Whether the port of probes and metrics is open. */}}
+{{- define "etcd.observed" -}}
+{{- if or ((.Values.metrics).podMonitor).enabled (.Values.startupProbe).enabled (.Values.livenessProbe).enabled (.Values.readinessProbe).enabled -}}true{{- end -}}
 {{- end -}}
 
 {{/* A probe: call with (list . NAME PATH). */}}
