@@ -47,7 +47,7 @@ test-api: ## tests on a real API server, etcd and NATS server
 	cargo test --workspace --test 'api' --test 'api_*'
 
 test-chart: ## tests of the Helm charts, some on a real API server, and of dashboards and alerts
-	@$(DEVKIT) tools helm kubernetes etcd nats prometheus >/dev/null
+	@$(DEVKIT) tools helm kubernetes etcd nats prometheus prometheus-operator kubeconform >/dev/null
 	cargo test --workspace --test charts
 
 test-node: ## tests with real pods on the cluster of this machine (root)

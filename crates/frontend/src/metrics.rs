@@ -90,7 +90,40 @@ fn histograms<L: Clone + std::hash::Hash + Eq>(buckets: Vec<f64>) -> Histograms<
     Family::new_with_constructor(Buckets(buckets))
 }
 
+/// What was moved to another worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migration {
+    /// A request that no worker had taken yet.
+    New,
+    /// A stream that had begun.
+    Ongoing,
+}
+
 impl Metrics {
+    /// Counts a request that has ended. Both outcomes get a series then: a counter that begins at one hides its first step
+    /// from every rate.
+    pub fn count_request(&self, model: &str, endpoint: &str, is_stream: bool, is_success: bool) {
+        let labels = |status: &str| RequestLabels {
+            model: model.to_owned(),
+            endpoint: endpoint.to_owned(),
+            request_type: if is_stream { "stream" } else { "unary" }.to_owned(),
+            status: status.to_owned(),
+        };
+        let (counted, other) = if is_success { ("success", "error") } else { ("error", "success") };
+        self.requests.get_or_create(&labels(counted)).inc();
+        drop(self.requests.get_or_create(&labels(other)));
+    }
+
+    /// Counts requests of a model that went on to another worker. With zero it only begins both series of the model, as
+    /// [`Self::count_request`] does.
+    pub fn count_migrations(&self, model: &str, kind: Migration, times: u32) {
+        for (each, text) in [(Migration::New, "new_request"), (Migration::Ongoing, "ongoing_request")] {
+            let labels = MigrationLabels { model: model.to_owned(), migration_type: text.to_owned() };
+            let times = if each == kind { u64::from(times) } else { 0 };
+            self.model_migration.get_or_create(&labels).inc_by(times);
+        }
+    }
+
     /// Registers everything; `prefix` is made a legal metric name first.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
@@ -224,22 +257,15 @@ mod tests {
     fn every_metric_has_the_name_that_dashboards_and_the_planner_read() {
         let metrics = Metrics::new(DEFAULT_PREFIX);
         let model = label("m");
-        metrics
-            .requests
-            .get_or_create(&RequestLabels {
-                model: "m".into(),
-                endpoint: "chat_completions".into(),
-                request_type: "stream".into(),
-                status: "success".into(),
-            })
-            .inc();
+        metrics.count_request("m", "chat_completions", true, true);
         metrics.time_to_first_token.get_or_create(&model).observe(0.2);
         metrics.output_tokens.get_or_create(&model).inc_by(3);
-        let migration = MigrationLabels { model: "m".into(), migration_type: "new_request".into() };
-        metrics.model_migration.get_or_create(&migration).inc();
+        metrics.count_migrations("m", Migration::New, 1);
         let text = metrics.encode();
         for line in [
             "dynamo_frontend_requests_total{model=\"m\",endpoint=\"chat_completions\",request_type=\"stream\",status=\"success\"} 1",
+            "dynamo_frontend_requests_total{model=\"m\",endpoint=\"chat_completions\",request_type=\"stream\",status=\"error\"} 0",
+            "dynamo_frontend_model_migration_total{model=\"m\",migration_type=\"ongoing_request\"} 0",
             "dynamo_frontend_disconnected_clients 0",
             "dynamo_frontend_time_to_first_token_seconds_bucket{le=\"0.0\",model=\"m\"} 0",
             "dynamo_frontend_time_to_first_token_seconds_bucket{le=\"480.0\",model=\"m\"} 1",

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use crate::helm::{Helm, Objects, Output, copy, text, workspace, yaml};
 use crate::or_skip;
 
+pub use recorded::renders;
+
 const RELEASE: &str = "dynamo-gaie";
 const NAMESPACE: &str = "my-model";
 

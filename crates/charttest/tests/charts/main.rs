@@ -38,6 +38,7 @@ mod registry;
 mod rights;
 mod robustness;
 mod scenarios;
+mod schemas;
 mod stand_in;
 mod upgrade;
 mod values;

@@ -191,6 +191,20 @@ fn combinations() -> Vec<Vec<&'static str>> {
     all
 }
 
+/// What each combination renders, by its name; where the cluster has every API that the charts look for, too.
+pub fn renders(helm: &Helm) -> Vec<(String, Output)> {
+    let apis = ["--api-versions", "monitoring.coreos.com/v1", "--api-versions", "scheduling.run.ai/v2"];
+    let all_apis = [&WITHOUT_FETCHED[..], &apis].concat();
+    let named = |files: &Vec<&str>, how: &str| format!("{}{how}", files.join("-"));
+    let both = |files: Vec<&'static str>| {
+        [
+            (named(&files, ""), render(helm, &files, &WITHOUT_FETCHED)),
+            (named(&files, "-apis"), render(helm, &files, &all_apis)),
+        ]
+    };
+    combinations().into_iter().flat_map(both).collect()
+}
+
 #[test]
 fn every_scenario_says_what_the_table_of_the_contract_says() {
     for (column, scenario) in SCENARIOS.into_iter().enumerate() {

@@ -32,7 +32,7 @@ pub const API_PORT: u16 = 6443;
 pub const CGROUP: &str = "dynamo-dev";
 
 // Raised when a running cluster of an older program cannot be kept.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// Where the cluster's files are.
 #[derive(Debug, Clone)]

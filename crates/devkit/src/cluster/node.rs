@@ -269,6 +269,8 @@ pub fn kubelet(layout: &Layout, tools: &Tools) -> Result<Part> {
         format!("--kubeconfig={}", layout.text("kubelet.kubeconfig")),
         format!("--root-dir={}", layout.text("kubelet")),
         format!("--cert-dir={}", layout.text("pki/kubelet")),
+        // Its metrics of containers ask the runtime themselves, and look for it in the usual place otherwise.
+        format!("--containerd={}", layout.socket().display()),
         format!("--hostname-override={NODE}"),
         format!("--node-ip={ADDRESS}"),
     ];
@@ -280,6 +282,8 @@ pub fn proxy(layout: &Layout, tools: &Tools) -> Part {
     let args = vec![
         format!("--kubeconfig={}", layout.text("kube-proxy.kubeconfig")),
         "--proxy-mode=nftables".into(),
+        // Its metrics of containers ask the runtime themselves, and look for it in the usual place otherwise.
+        format!("--containerd={}", layout.socket().display()),
         format!("--hostname-override={NODE}"),
         format!("--cluster-cidr={PODS}"),
         format!("--healthz-bind-address={ADDRESS}:10256"),

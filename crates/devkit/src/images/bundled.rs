@@ -23,7 +23,8 @@ impl Bundled {
     /// Those of [`tools::ensure`] and [`oci::pack`].
     pub fn pack() -> Result<Self> {
         let tools = tools::ensure(&[Tool::Nats, Tool::Etcd])?;
-        Ok(Self { nats: pack(&tools, "nats-server")?, etcd: pack(&tools, "etcd")? })
+        let pack = |program| pack(&tools, "usr/local/bin", program);
+        Ok(Self { nats: pack("nats-server")?, etcd: pack("etcd")? })
     }
 
     /// Both of them.
@@ -52,11 +53,13 @@ impl Monitoring {
     /// Those of [`tools::ensure`] and [`oci::pack`].
     pub fn pack() -> Result<Self> {
         let tools = tools::ensure(&[Tool::Prometheus, Tool::PrometheusOperator, Tool::NodeExporter])?;
+        // Where the operator calls them.
+        let pack = |program| pack(&tools, "bin", program);
         Ok(Self {
-            operator: pack(&tools, "prometheus-operator")?,
-            reloader: pack(&tools, "prometheus-config-reloader")?,
-            prometheus: pack(&tools, "prometheus")?,
-            node_exporter: pack(&tools, "node_exporter")?,
+            operator: pack("prometheus-operator")?,
+            reloader: pack("prometheus-config-reloader")?,
+            prometheus: pack("prometheus")?,
+            node_exporter: pack("node_exporter")?,
         })
     }
 
@@ -87,25 +90,25 @@ fn with_image(text: &str, name: &str, image: &str) -> String {
     text.lines().map(|line| replaced(line) + "\n").collect()
 }
 
-fn pack(tools: &Tools, program: &str) -> Result<Archive> {
-    oci::pack(&image(tools, program), "dev", &archives()?.join(format!("{program}.tar")))
+fn pack(tools: &Tools, folder: &str, program: &str) -> Result<Archive> {
+    oci::pack(&image(tools, folder, program), "dev", &archives()?.join(format!("{program}.tar")))
 }
 
-/// An image that starts the program and has it on its PATH.
-fn image(tools: &Tools, program: &str) -> Image {
+/// An image that starts the program, which lies in `folder` and is on its PATH.
+fn image(tools: &Tools, folder: &str, program: &str) -> Image {
     let mut layer = Layer::new();
-    for folder in ["usr", "usr/local", "usr/local/bin"] {
-        layer.insert(folder.into(), Entry::Folder { mode: 0o755, owner: 0 });
+    for (end, _) in folder.match_indices('/').chain([(folder.len(), "")]) {
+        layer.insert(folder[..end].into(), Entry::Folder { mode: 0o755, owner: 0 });
     }
     layer.insert("tmp".into(), Entry::Folder { mode: 0o1777, owner: 0 });
-    let path = format!("usr/local/bin/{program}");
+    let path = format!("{folder}/{program}");
     layer.insert(path.clone(), Entry::File { source: tools.program(program), mode: 0o755 });
     Image {
         repository: format!("localhost/{program}"),
         layers: vec![layer],
         entrypoint: vec![format!("/{path}")],
         user: "1000:1000".into(),
-        env: vec!["PATH=/usr/local/bin".into()],
+        env: vec![format!("PATH=/{folder}")],
         working_folder: "/".into(),
     }
 }

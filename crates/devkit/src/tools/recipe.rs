@@ -30,6 +30,8 @@ pub enum Tool {
     PrometheusOperator,
     /// Metrics of a node.
     NodeExporter,
+    /// Judges manifests by schemas.
+    Kubeconform,
     /// Licences and sources of dependencies.
     CargoDeny,
 }
@@ -39,7 +41,7 @@ const KUBERNETES: &[&str] =
 
 impl Tool {
     /// Every tool, in the order in which they are built.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Kubernetes,
         Self::Etcd,
         Self::Nats,
@@ -49,6 +51,7 @@ impl Tool {
         Self::Prometheus,
         Self::PrometheusOperator,
         Self::NodeExporter,
+        Self::Kubeconform,
         Self::CargoDeny,
     ];
 
@@ -64,6 +67,7 @@ impl Tool {
             Self::Prometheus => "prometheus",
             Self::PrometheusOperator => "prometheus-operator",
             Self::NodeExporter => "node-exporter",
+            Self::Kubeconform => "kubeconform",
             Self::CargoDeny => "cargo-deny",
         }
     }
@@ -81,6 +85,7 @@ impl Tool {
             Self::Prometheus => "v0.309.1",
             Self::PrometheusOperator => "v0.85.0",
             Self::NodeExporter => "v1.12.1",
+            Self::Kubeconform => "v0.7.0",
             Self::CargoDeny => "0.20.2",
         }
     }
@@ -97,6 +102,7 @@ impl Tool {
             Self::Prometheus => &["prometheus", "promtool"],
             Self::PrometheusOperator => &["prometheus-operator", "prometheus-config-reloader"],
             Self::NodeExporter => &["node_exporter"],
+            Self::Kubeconform => &["kubeconform"],
             Self::CargoDeny => &["cargo-deny"],
         }
     }
@@ -173,6 +179,9 @@ pub(super) fn run(tool: Tool, work: &Path, out: &Path, log: &Path, progress: &Pr
                 &format!("-X github.com/prometheus/common/version.Version={version}"),
             )?;
             build.keep(&module, BUNDLE)
+        }
+        Tool::Kubeconform => {
+            build.install(&format!("github.com/yannh/kubeconform/cmd/kubeconform@{version}"), "")
         }
         Tool::NodeExporter => build.install(&format!("github.com/prometheus/node_exporter@{version}"), ""),
         Tool::CargoDeny => build.crate_binary("cargo-deny", version),

@@ -150,29 +150,19 @@ fn alerts() -> Vec<(String, String)> {
     found
 }
 
-/// What must happen once to be counted: requests that fail, a graph that is refused, one whose pods cannot start, and an
-/// admission server that does not answer.
+/// What must happen once to be counted: an admission server that does not answer, graphs that are refused, one whose pods
+/// cannot start, and requests that fail.
 fn provoke(kubectl: &Kubectl) {
-    let frontend = GRAPH.frontend(kubectl);
-    let unknown = r#"{"model":"nobody","messages":[{"role":"user","content":"Are you there?"}]}"#;
-    for body in [unknown, "{}"] {
-        let answer = http::request(&frontend, "/v1/chat/completions", Some(body)).unwrap();
-        assert!(answer.status >= 400, "{}", answer.status);
-    }
-    let graph = |name: &str, replicas: i32, image: &str| {
+    let graph = |name: &str, image: &str| {
         serde_json::json!({
             "apiVersion": "nvidia.com/v1alpha1",
             "kind": "DynamoGraphDeployment",
             "metadata": {"name": name},
-            "spec": {"services": {"Worker": {"componentType": "worker", "replicas": replicas,
+            "spec": {"services": {"Worker": {"componentType": "worker",
                 "extraPodSpec": {"mainContainer": {"image": image}}}}},
         })
         .to_string()
     };
-    let refused = kubectl.apply_in(GRAPHS, &graph("refused", -1, "localhost/none:1"));
-    assert!(refused.is_err(), "a negative number of replicas was admitted");
-    kubectl.apply_in(GRAPHS, &graph("stuck", 1, "localhost/none:1")).unwrap();
-
     let manager = format!("deployment/{RELEASE}-dynamo-operator-controller-manager");
     let scale = |replicas: &str| {
         let replicas = format!("--replicas={replicas}");
@@ -181,10 +171,25 @@ fn provoke(kubectl: &Kubectl) {
     };
     scale("0");
     eventually("a write without the admission server is refused", LIMIT, || {
-        match kubectl.apply_in(GRAPHS, &graph("unheard", 1, "localhost/none:1")) {
+        match kubectl.apply_in(GRAPHS, &graph("unheard", "localhost/none:1")) {
             Err(_) => Ok(()),
             Ok(_) => Err("it was admitted".to_owned()),
         }
     });
     scale("1");
+
+    // After its restart: counters begin anew with the process.
+    eventually("the admission server refuses a service without an image", LIMIT, || {
+        match kubectl.apply_in(GRAPHS, &graph("refused", "")) {
+            Err(error) if error.to_string().contains("mainContainer.image") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    kubectl.apply_in(GRAPHS, &graph("stuck", "localhost/none:1")).unwrap();
+    let frontend = GRAPH.frontend(kubectl);
+    let unknown = r#"{"model":"nobody","messages":[{"role":"user","content":"Are you there?"}]}"#;
+    for body in [unknown, "{}"] {
+        let answer = http::request(&frontend, "/v1/chat/completions", Some(body)).unwrap();
+        assert!(answer.status >= 400, "{}", answer.status);
+    }
 }

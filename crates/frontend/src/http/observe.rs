@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::metrics::{Metrics, ModelLabel, RequestLabels, WorkerLabels};
+use crate::metrics::{Metrics, ModelLabel, WorkerLabels};
 use crate::pipeline::generate::{Delta, WorkerIds};
 
 /// Follows one request. Dropped before `finish`, it counts a client that left.
@@ -135,12 +135,7 @@ impl Drop for Observation {
         if let Some(cached) = self.cached {
             self.metrics.cached_tokens.get_or_create(&self.label).observe(cached as f64);
         }
-        let labels = RequestLabels {
-            model: self.label.model.clone(),
-            endpoint: self.endpoint.to_owned(),
-            request_type: if self.streamed { "stream" } else { "unary" }.to_owned(),
-            status: if self.outcome == Some(true) { "success" } else { "error" }.to_owned(),
-        };
-        self.metrics.requests.get_or_create(&labels).inc();
+        let is_success = self.outcome == Some(true);
+        self.metrics.count_request(&self.label.model, self.endpoint, self.streamed, is_success);
     }
 }

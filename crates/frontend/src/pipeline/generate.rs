@@ -15,7 +15,7 @@ use super::dispatch::{Call, Dispatcher};
 use super::preprocess::Prepared;
 use super::stop::StopFilter;
 use super::{prefill, tokenize};
-use crate::metrics::{Metrics, MigrationLabels, OperationLabel};
+use crate::metrics::{Metrics, Migration, OperationLabel};
 use crate::models::Model;
 use crate::openai::errors::ApiError;
 
@@ -128,6 +128,7 @@ async fn run(services: &Services, job: &Job, output: &mpsc::Sender<Message>) -> 
     let limit = request.stop_conditions.max_tokens;
     let mut migrations = services.migration_limit.max(job.model.card.migration_limit);
     let mut avoid = Vec::new();
+    let model = job.model.name().to_lowercase();
     let pinned =
         request.routing.as_ref().and_then(|routing| routing.decode_worker_id.or(routing.backend_instance_id));
     loop {
@@ -140,7 +141,7 @@ async fn run(services: &Services, job: &Job, output: &mpsc::Sender<Message>) -> 
             block_size: job.model.card.kv_cache_block_size,
         };
         let accepted = services.dispatcher.open(&job.model.workers, call).await?;
-        count_migrations(services, job, "new_request", accepted.retries);
+        services.metrics.count_migrations(&model, Migration::New, accepted.retries);
         progress.workers.decode = Some(accepted.worker);
         progress.workers.prefill = prefilled.worker.or(Some(accepted.worker));
         if !progress.started {
@@ -164,7 +165,7 @@ async fn run(services: &Services, job: &Job, output: &mpsc::Sender<Message>) -> 
             accepted.worker,
             progress.produced.len()
         );
-        count_migrations(services, job, "ongoing_request", 1);
+        services.metrics.count_migrations(&model, Migration::Ongoing, 1);
         continue_from(&mut request, prompt, &progress.produced, limit);
         if request.stop_conditions.max_tokens == Some(0) {
             let delta = progress.end(Finish::Length, None);
@@ -183,14 +184,6 @@ fn continue_from(request: &mut WorkerRequest, prompt: usize, produced: &[u32], l
         request.stop_conditions.min_tokens.map(|least| least.saturating_sub(made));
     request.bootstrap_info = None;
     request.prefill_result = None;
-}
-
-fn count_migrations(services: &Services, job: &Job, kind: &str, times: u32) {
-    if times > 0 {
-        let labels =
-            MigrationLabels { model: job.model.name().to_lowercase(), migration_type: kind.to_owned() };
-        services.metrics.model_migration.get_or_create(&labels).inc_by(u64::from(times));
-    }
 }
 
 async fn send(output: &mpsc::Sender<Message>, index: u32, event: Event) -> Result<(), ApiError> {

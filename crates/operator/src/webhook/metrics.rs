@@ -33,9 +33,12 @@ pub(super) struct DenialLabels {
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct RefusalLabels {
-    /// `overload`, `too_large`, `deadline` or `unreadable`.
+    /// One of [`CAUSES`].
     pub cause: &'static str,
 }
+
+/// Why a request may get no review.
+const CAUSES: [&str; 4] = ["overload", "too_large", "deadline", "unreadable"];
 
 /// Counters of the admission server. Clones count together.
 #[derive(Debug, Clone)]
@@ -50,11 +53,16 @@ pub struct WebhookMetrics {
 
 impl Default for WebhookMetrics {
     fn default() -> Self {
+        let refusals = Family::<RefusalLabels, Counter>::default();
+        // A counter that begins at one hides its first step from every rate.
+        for cause in CAUSES {
+            drop(refusals.get_or_create(&RefusalLabels { cause }));
+        }
         Self {
             duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             requests: Family::default(),
             denials: Family::default(),
-            refusals: Family::default(),
+            refusals,
             in_flight: Gauge::default(),
             panics: Counter::default(),
         }

@@ -41,6 +41,16 @@ fn sets(dir: &Path) -> Vec<Set> {
     sets.filter(|set| set.data["chart"] == "dynamo-gaie").collect()
 }
 
+/// What the chart renders for the recorded sets that it takes, by their names.
+pub fn renders(helm: &Helm, dir: &Path) -> Vec<(String, Objects)> {
+    let rendered = sets(dir).into_iter().map(|set| {
+        let output =
+            helm.template(&chart(), text(&set.data["release"]), set.namespace(), &set.data["values"]);
+        (set.name, output)
+    });
+    rendered.filter(|(_, output)| output.ok).map(|(name, output)| (name, Objects::parse(&output))).collect()
+}
+
 /// Moves the entries of `from` that are there into `to`.
 fn take(from: &mut Map<String, Value>, to: &mut Map<String, Value>, keys: &[&str]) {
     for key in keys {
