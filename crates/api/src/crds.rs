@@ -128,11 +128,10 @@ fn build<K: CustomResourceExt + kube::Resource<DynamicType = ()> + JsonSchema>(
     {
         version.remove("subresources");
     }
+    // Without its definition a kind loses its objects, and running graphs what they stand for.
+    value["metadata"]["annotations"] = json!({"helm.sh/resource-policy": "keep"});
     if origin == Origin::Operator {
-        value["metadata"]["annotations"] = json!({
-            "controller-gen.kubebuilder.io/version": "v0.16.4",
-            "helm.sh/resource-policy": "keep",
-        });
+        value["metadata"]["annotations"]["controller-gen.kubebuilder.io/version"] = json!("v0.16.4");
     }
     let value = sorted(value);
     Ok(Crd { file_name: format!("nvidia.com_{}.yaml", K::plural(&())), kind, value, typed_schema })

@@ -54,6 +54,14 @@ fn wrong_arguments_are_refused_with_the_right_ones() {
 }
 
 #[test]
+fn every_definition_outlives_the_release_that_installed_it() {
+    for crd in crds::all().expect("definitions") {
+        let annotations = &crd.value["metadata"]["annotations"];
+        assert_eq!(annotations["helm.sh/resource-policy"], "keep", "{}", crd.file_name);
+    }
+}
+
+#[test]
 fn every_definition_is_plain_for_helm_and_small_enough_for_a_plain_apply() {
     for crd in crds::all().expect("definitions") {
         let yaml = crd.yaml().expect("YAML");

@@ -282,8 +282,6 @@ pub fn proxy(layout: &Layout, tools: &Tools) -> Part {
     let args = vec![
         format!("--kubeconfig={}", layout.text("kube-proxy.kubeconfig")),
         "--proxy-mode=nftables".into(),
-        // Its metrics of containers ask the runtime themselves, and look for it in the usual place otherwise.
-        format!("--containerd={}", layout.socket().display()),
         format!("--hostname-override={NODE}"),
         format!("--cluster-cidr={PODS}"),
         format!("--healthz-bind-address={ADDRESS}:10256"),
