@@ -34,6 +34,7 @@ mod recorded;
 mod recorded_objects;
 mod recorded_refusals;
 mod recorded_webhooks;
+mod reference;
 mod registry;
 mod rights;
 mod robustness;
