@@ -8,14 +8,20 @@ use std::{
     sync::Arc,
 };
 
+use axum::body::Body;
 use dynamo_kubekit::{client, metrics::Verdict};
 use dynamo_operator::{
+    certs::CertificateMetrics,
     metrics::{Metrics, Resources, Source},
     optional_apis::OptionalApis,
+    webhook::{Knowledge, Limits, WebhookMetrics, router},
 };
+use dynamo_render::OperatorConfig;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::watcher;
 use prometheus_client::registry::Registry;
+use serde_json::json;
+use tower::ServiceExt;
 
 fn page(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name)
@@ -52,8 +58,13 @@ async fn registry() -> Registry {
     let metrics = Metrics::default();
     let mut registry = Registry::default();
     metrics.register(&mut registry);
-    dynamo_operator::webhook::WebhookMetrics::default().register(&mut registry);
-    dynamo_operator::certs::CertificateMetrics::default().register(&mut registry);
+    let webhook = WebhookMetrics::default();
+    webhook.register(&mut registry);
+    review(&webhook).await;
+    let certificates = CertificateMetrics::default();
+    certificates.register(&mut registry);
+    certificates.expires("leaf", k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
+    certificates.step("leaf");
 
     let key = || ("ns".to_owned(), "name".to_owned());
     metrics.reconcile.queue("Kind").added("ns", "name");
@@ -81,6 +92,32 @@ async fn registry() -> Registry {
     let resources: &Resources = &metrics.resources;
     resources.count(&[Source::new("Kind", cache, |_| "ready")], &|_| false);
     registry
+}
+
+/// One that ends in a denial, which is counted by all families of admission.
+async fn review(metrics: &WebhookMetrics) {
+    let knowledge = Knowledge {
+        config: OperatorConfig::default(),
+        version: "0.9.0".to_owned(),
+        restricted: false,
+        trusted: Vec::new(),
+        excluded: Box::new(|_| false),
+        optional_apis: Box::new(OptionalApis::default),
+    };
+    let kind = json!({"group": "nvidia.com", "version": "v1alpha1", "kind": "DynamoModel"});
+    let model = json!({"apiVersion": "nvidia.com/v1alpha1", "kind": "DynamoModel",
+        "metadata": {"name": "m", "namespace": "ns"}, "spec": {"modelName": "", "baseModelName": ""}});
+    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "u", "kind": kind, "operation": "CREATE", "name": "m", "namespace": "ns",
+        "resource": {"group": "nvidia.com", "version": "v1alpha1", "resource": "dynamomodels"},
+        "userInfo": {"username": "jane"}, "object": model,
+    }});
+    let request = axum::http::Request::post("/validate-nvidia-com-v1alpha1-dynamomodel")
+        .header("content-type", "application/json")
+        .body(Body::from(review.to_string()))
+        .unwrap();
+    let answer = router(knowledge, metrics.clone(), Limits::default()).oneshot(request).await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.status());
 }
 
 /// One row per family, from what a scraper sees.

@@ -24,13 +24,15 @@ const VOLUMES: usize = 2;
 const DATA: Duration = Duration::from_secs(120);
 
 /// Metrics of programs that cannot run here, by a part of their names, and the reason.
-const ABSENT: [(&str, &str); 6] = [
+const ABSENT: [(&str, &str); 8] = [
     ("DCGM_", "there is no GPU"),
     ("kvbm_", "an engine with the KV block manager needs a GPU"),
     ("planner:", "the planner is part of the reference's runtime images"),
     ("kube_deployment_", "kube-state-metrics is not published as a module of the registry"),
     ("(nats|gnatsd)_", "the exporter of NATS is not published as a module of the registry"),
-    ("sglang:", "the engine is another one"),
+    ("\".*nats.*\"", "the exporter of NATS is not published as a module of the registry"),
+    ("vllm:", "the engine is the mocker, which has no metrics of its own"),
+    ("sglang:", "the engine is the mocker, which has no metrics of its own"),
 ];
 
 fn reason(expression: &str) -> Option<&'static str> {
@@ -150,8 +152,8 @@ fn alerts() -> Vec<(String, String)> {
     found
 }
 
-/// What must happen once to be counted: an admission server that does not answer, graphs that are refused, one whose pods
-/// cannot start, and requests that fail.
+/// What must happen once to be counted: an admission server that does not answer, a graph that is refused, one whose pods
+/// cannot start, one whose component is somebody else's, and requests that fail.
 fn provoke(kubectl: &Kubectl) {
     let graph = |name: &str, image: &str| {
         serde_json::json!({
@@ -186,6 +188,15 @@ fn provoke(kubectl: &Kubectl) {
         }
     });
     kubectl.apply_in(GRAPHS, &graph("stuck", "localhost/none:1")).unwrap();
+    let taken = serde_json::json!({
+        "apiVersion": "nvidia.com/v1alpha1",
+        "kind": "DynamoComponentDeployment",
+        "metadata": {"name": "failed-worker"},
+        "spec": {"serviceName": "Worker", "componentType": "worker", "dynamoNamespace": "failed",
+            "extraPodSpec": {"mainContainer": {"image": "localhost/none:1"}}},
+    });
+    kubectl.apply_in(GRAPHS, &taken.to_string()).unwrap();
+    kubectl.apply_in(GRAPHS, &graph("failed", "localhost/none:1")).unwrap();
     let frontend = GRAPH.frontend(kubectl);
     let unknown = r#"{"model":"nobody","messages":[{"role":"user","content":"Are you there?"}]}"#;
     for body in [unknown, "{}"] {

@@ -56,12 +56,13 @@ impl CertificateMetrics {
         );
     }
 
-    /// `certificate` is `leaf` or `ca`.
-    pub(super) fn expires(&self, certificate: &'static str, at: Timestamp) {
+    /// When a certificate ends; `certificate` is `leaf` or `ca`.
+    pub fn expires(&self, certificate: &'static str, at: Timestamp) {
         self.expiry.get_or_create(&CertificateLabels { certificate }).set(at.as_second());
     }
 
-    pub(super) fn step(&self, step: &'static str) {
+    /// A write of the rotation.
+    pub fn step(&self, step: &'static str) {
         self.rotations.get_or_create(&StepLabels { step }).inc();
     }
 }
