@@ -96,9 +96,11 @@ impl Graph {
     }
 }
 
-/// UID and number of restarts of every pod of a namespace, in the order of their names.
+/// UID and number of restarts of every pod of graphs in a namespace, in the order of their names.
 pub fn pods(kubectl: &Kubectl, namespace: &str) -> Vec<String> {
-    let list = kubectl.json(&["get", "pods", "-n", namespace]).unwrap();
+    let list = kubectl
+        .json(&["get", "pods", "-n", namespace, "-l", "nvidia.com/dynamo-graph-deployment-name"])
+        .unwrap();
     let line = |pod: &serde_json::Value| {
         let restarts = &pod["status"]["containerStatuses"][0]["restartCount"];
         format!("{} {} {restarts}", pod["metadata"]["name"], pod["metadata"]["uid"])

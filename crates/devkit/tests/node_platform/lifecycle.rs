@@ -93,8 +93,13 @@ fn the_platform_installs_serves_survives_its_servers_upgrades_rolls_back_and_com
 
     step("a restricted one beside it serves its namespace, and the other keeps out");
     let restricted = "./deploy/helm/values/namespace-restricted.yaml";
-    let without_servers = "nats.enabled=false,etcd.enabled=false,dynamo-operator.nats.enabled=false";
-    helm.apply(TEAM, TEAM, &["-f", restricted, "--set", without_servers, "--wait"]);
+    // The servers of the other release: a graph that changes hands keeps its addresses.
+    let address = |part: &str, port: u16| format!("{RELEASE}-{part}.{NAMESPACE}.svc.cluster.local:{port}");
+    let (nats, etcd) = (address("nats", 4222), address("etcd", 2379));
+    let servers = format!(
+        "nats.enabled=false,etcd.enabled=false,dynamo-operator.natsAddr=nats://{nats},dynamo-operator.etcdAddr={etcd}"
+    );
+    helm.apply(TEAM, TEAM, &["-f", restricted, "--set", &servers, "--wait"]);
     OF_TEAM.start(kubectl);
     let log = operator::log(kubectl, TEAM, TEAM);
     operator::nothing_was_forbidden_in(&log);
