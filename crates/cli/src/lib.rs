@@ -6,6 +6,8 @@ pub mod console;
 pub mod error;
 pub mod manifest;
 pub mod output;
+pub mod schema;
+pub mod suggest;
 pub mod validate;
 
 use std::{
