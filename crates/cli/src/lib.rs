@@ -6,9 +6,11 @@ pub mod console;
 pub mod error;
 pub mod manifest;
 pub mod output;
+pub mod render;
 pub mod schema;
 pub mod suggest;
 pub mod validate;
+pub mod world;
 
 use std::{
     ffi::OsString,
@@ -41,6 +43,8 @@ pub struct Arguments {
 enum Command {
     /// Judge manifests by the rules of the admission webhook, without a cluster
     Validate(validate::Arguments),
+    /// Show every object that the operator makes of graphs, for a cluster that is described or asked
+    Render(render::Arguments),
 }
 
 impl Command {
@@ -48,6 +52,7 @@ impl Command {
     fn run(&self, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
         match self {
             Self::Validate(arguments) => validate::run(arguments, target, console),
+            Self::Render(arguments) => render::run(arguments, target, console),
         }
     }
 }
