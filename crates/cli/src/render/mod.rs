@@ -59,7 +59,14 @@ enum Form {
     Json,
 }
 
-/// A manifest that is rendered.
+/// A manifest: as it is written, and as it is understood.
+#[derive(Debug)]
+pub struct Manifest {
+    pub written: Value,
+    pub subject: Subject,
+}
+
+/// What is rendered.
 #[derive(Debug)]
 pub enum Subject {
     Graph(Box<DynamoGraphDeployment>),
@@ -72,7 +79,7 @@ pub enum Subject {
 /// A source that cannot be read or an object that would be refused, a cluster that does not answer, or an output that
 /// cannot be written.
 pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
-    let subjects = subjects(&arguments.sources)?;
+    let subjects = manifests(&arguments.sources)?.into_iter().map(|manifest| manifest.subject);
     let trees = if arguments.cluster.from_cluster {
         cluster::block_on(async {
             let cluster = target.connect().await?;
@@ -103,8 +110,8 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
 ///
 /// # Errors
 /// A source that cannot be read, or an object that is none.
-pub fn subjects(sources: &[PathBuf]) -> Result<Vec<Subject>, Error> {
-    let mut subjects = Vec::new();
+pub fn manifests(sources: &[PathBuf]) -> Result<Vec<Manifest>, Error> {
+    let mut manifests = Vec::new();
     for Document { source, number, object, .. } in manifest::read(sources)? {
         let at = |reason: String| {
             Error::Usage(format!("{source}, document {number}: {reason}; dynamoctl validate tells more"))
@@ -114,7 +121,7 @@ pub fn subjects(sources: &[PathBuf]) -> Result<Vec<Subject>, Error> {
             continue;
         }
         let cannot = |error: dynamo_api::DecodeError| at(error.to_string());
-        subjects.push(match object["kind"].as_str() {
+        let subject = match object["kind"].as_str() {
             Some("DynamoGraphDeployment") => {
                 Subject::Graph(Box::new(dynamo_api::decode(&object).map_err(cannot)?))
             }
@@ -122,17 +129,54 @@ pub fn subjects(sources: &[PathBuf]) -> Result<Vec<Subject>, Error> {
                 Subject::Component(Box::new(dynamo_api::decode(&object).map_err(cannot)?))
             }
             _ => continue,
-        });
+        };
+        manifests.push(Manifest { written: object, subject });
     }
-    if subjects.is_empty() {
+    if manifests.is_empty() {
         let text = "there is no DynamoGraphDeployment and no DynamoComponentDeployment of nvidia.com/v1alpha1 in what was \
                     given: name files or folders that hold some";
         return Err(Error::Usage(text.to_owned()));
     }
-    Ok(subjects)
+    Ok(manifests)
 }
 
 impl Subject {
+    /// The kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Graph(_) => "DynamoGraphDeployment",
+            Self::Component(_) => "DynamoComponentDeployment",
+        }
+    }
+
+    /// The name of the object.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Graph(graph) => graph.name_any(),
+            Self::Component(component) => component.name_any(),
+        }
+    }
+
+    /// Takes the object as an API server has it.
+    ///
+    /// # Errors
+    /// It does not fit its type.
+    pub fn replace(&mut self, object: &Value) -> Result<(), Error> {
+        let cannot =
+            |error: dynamo_api::DecodeError| Error::Usage(format!("the answer of the API server {error}"));
+        match self {
+            Self::Graph(graph) => {
+                **graph = dynamo_api::decode(object).map_err(cannot)?;
+                graph.metadata.uid = None;
+            }
+            Self::Component(component) => {
+                **component = dynamo_api::decode(object).map_err(cannot)?;
+                component.metadata.uid = None;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts the object into `namespace` unless it names one; returns where it is.
     pub fn settle(&mut self, namespace: &str) -> String {
         let metadata = match self {

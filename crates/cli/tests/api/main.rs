@@ -6,5 +6,6 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+mod diff;
 mod render;
 mod support;
