@@ -93,8 +93,8 @@ fn write_pods(pods: &Pods, out: &mut impl Write) -> io::Result<()> {
     let Pods { service, deployment, fate, before, after, why } = pods;
     let what = if service.is_empty() { String::new() } else { format!("service {service}, ") };
     let line = match fate {
-        Fate::Start => format!("{}", count(*after, "start")),
-        Fate::End => format!("{}", count(*before, "end")),
+        Fate::Start => count(*after, "start"),
+        Fate::End => count(*before, "end"),
         Fate::Scale => format!("scaled from {before} to {after} pods; those that stay do not restart"),
         Fate::Restart if before == after => format!("{YELLOW}{}{YELLOW:#}", count(*before, "restart")),
         Fate::Restart => {

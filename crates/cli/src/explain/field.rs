@@ -98,7 +98,9 @@ fn rules(schema: &Value) -> Vec<String> {
         ("maxProperties", "at most {} entries"),
         ("format", "format {}"),
     ] {
-        if let Some(value) = schema.get(key) {
+        if key == "minLength" && schema[key] == 1 {
+            rules.push("not empty".to_owned());
+        } else if let Some(value) = schema.get(key) {
             let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
             rules.push(words.replace("{}", &value));
         }

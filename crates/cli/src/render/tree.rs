@@ -134,13 +134,9 @@ impl<'a> Grower<'a> {
         let GraphObjects { claims, checkpoints, adapters, discovery, picker, components, .. } =
             graph::build_objects(&valid, config, &facts);
         self.accounts(dgd, &namespace)?;
-        for claim in claims {
-            match claim {
-                Claim::Made(claim) => self.add(&claim)?,
-                Claim::Expected(name) => {
-                    self.tree.notes.push(format!("the claim {name} must be there already: it is not made"));
-                }
-            }
+        self.claims(claims, &owner)?;
+        if self.tree.stop.is_some() {
+            return Ok(());
         }
         for checkpoint in &checkpoints {
             self.add(checkpoint)?;
@@ -171,6 +167,31 @@ impl<'a> Grower<'a> {
             return Ok(());
         }
         self.components(components, &owner)
+    }
+
+    /// Claims that are made, and those that must be there.
+    fn claims(&mut self, claims: Vec<Claim>, owner: &OwnerReference) -> Result<(), Error> {
+        for claim in claims {
+            let name = match claim {
+                Claim::Made(claim) => {
+                    self.add_owned(*claim, owner, None)?;
+                    continue;
+                }
+                Claim::Expected(name) => name,
+            };
+            match &self.world.live.claims {
+                Some(there) if there.contains(&name) => {}
+                Some(_) => {
+                    let stop =
+                        format!("the claim {name} is not there: make it, or set create: true in spec.pvcs");
+                    self.tree.stop.get_or_insert(stop);
+                }
+                None => {
+                    self.tree.notes.push(format!("the claim {name} must be there already: it is not made"))
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The accounts that a cluster-wide operator hands out, with their rights.

@@ -13,7 +13,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
-        core::v1::{Container, Secret, ServiceAccount},
+        core::v1::{Container, PersistentVolumeClaim, Secret, ServiceAccount},
     },
 };
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
@@ -116,7 +116,7 @@ async fn live(client: &Client, namespace: &str) -> Result<Live, Error> {
     let labelled = ListParams::default().labels(&format!("{}=true", labels::COMPONENT_POD));
     let registries = ListParams::default().fields(REGISTRY);
     let all = ListParams::default();
-    let (components, adapters, deployments, services, checkpoints, accounts, secrets) = try_join!(
+    let (components, adapters, deployments, services, checkpoints, accounts, secrets, claims) = try_join!(
         list(client, namespace, &all),
         list(client, namespace, &all),
         list(client, namespace, &all),
@@ -124,7 +124,9 @@ async fn live(client: &Client, namespace: &str) -> Result<Live, Error> {
         list(client, namespace, &all),
         list::<ServiceAccount>(client, namespace, &labelled),
         list::<Secret>(client, namespace, &registries),
+        list::<PersistentVolumeClaim>(client, namespace, &all),
     )?;
+    let claims = Some(claims.iter().map(|claim| claim.name_any()).collect());
     let mut pull_secrets: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for secret in secrets {
         let name = secret.name_any();
@@ -133,7 +135,7 @@ async fn live(client: &Client, namespace: &str) -> Result<Live, Error> {
         }
     }
     let pod_accounts = accounts.iter().map(|account| account.name_any()).collect();
-    Ok(Live { components, adapters, deployments, services, checkpoints, pod_accounts, pull_secrets })
+    Ok(Live { components, adapters, deployments, services, checkpoints, pod_accounts, pull_secrets, claims })
 }
 
 /// All objects of a kind, sorted by name.

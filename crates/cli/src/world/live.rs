@@ -1,6 +1,9 @@
 //! The objects of one namespace, as lists. Nothing is asked here.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use dynamo_api::v1alpha1::{
     DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeploymentScalingAdapter,
@@ -19,6 +22,8 @@ pub struct Live {
     pub checkpoints: Vec<Arc<DynamoCheckpoint>>,
     pub pod_accounts: Vec<String>,
     pub pull_secrets: BTreeMap<String, Vec<String>>,
+    /// Names of the claims that are there; `None` when nobody looked.
+    pub claims: Option<BTreeSet<String>>,
 }
 
 impl Live {

@@ -29,6 +29,21 @@ fn graph() -> Value {
     })
 }
 
+/// Somebody who may read everything.
+const READER: &str = "\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reader}
+rules:
+- {apiGroups: ['*'], resources: ['*'], verbs: [get, list]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: reader}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: reader}]
+";
+
 /// A namespace with a file that holds a manifest.
 struct Case {
     cluster: &'static Cluster,
@@ -179,6 +194,70 @@ fn a_service_that_is_taken_out_is_shown_with_all_that_goes() {
         assert!(told.contains(&format!("removed {expected}")), "{told:?}");
     }
     assert_eq!((&answer["pods"][0]["fate"], &answer["pods"][0]["before"]), (&json!("end"), &json!(2)));
+}
+
+#[test]
+fn a_field_that_kubectl_apply_would_take_out_is_shown_as_taken_out() {
+    let case = Case::new();
+    let kubectl = case.cluster.kubectl();
+    // Client-side apply, which remembers what it applied last.
+    let apply = |manifest: &Value| {
+        let file = case.folder.path().join("apply.json");
+        std::fs::write(&file, manifest.to_string()).unwrap();
+        kubectl.run(&["apply", "-n", &case.namespace, "-f", &file.display().to_string()]).unwrap();
+    };
+    apply(&graph());
+    case.wait(&graph());
+    let mut next = graph();
+    next["spec"]["services"]["Worker"].as_object_mut().unwrap().remove("envs");
+    let (code, answer) = case.diff(&next);
+    assert_eq!(code, ExitCode::from(1));
+    let fields = &answer["changes"][0]["fields"];
+    assert_eq!(fields[0]["path"], "spec.services.Worker.envs", "{answer:#}");
+    assert_eq!(answer["pods"][0]["why"][0]["path"], "spec.template.spec.containers[main].env[LEVEL]");
+    apply(&next);
+    case.wait(&next);
+    assert_eq!(case.diff(&next).0, ExitCode::SUCCESS);
+}
+
+#[test]
+fn who_may_only_read_gets_an_answer_and_is_told_how_sure_it_is() {
+    let case = Case::new();
+    case.apply(&graph());
+    let kubectl = case.cluster.kubectl();
+    kubectl.apply(READER).unwrap();
+    let mine = std::fs::read_to_string(case.cluster.kubeconfig()).unwrap();
+    let mut config: Value = serde_yaml_ng::from_str(&mine).unwrap();
+    for user in config["users"].as_array_mut().unwrap() {
+        user["user"]["as"] = json!("reader");
+    }
+    let kubeconfig = case.folder.path().join("reader.kubeconfig");
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    let mut next = graph();
+    next["spec"]["services"]["Worker"]["replicas"] = json!(4);
+    let file = case.folder.path().join("next.json");
+    std::fs::write(&file, next.to_string()).unwrap();
+    let (file, kubeconfig) = (file.display().to_string(), kubeconfig.display().to_string());
+    let words = ["--kubeconfig", &kubeconfig, "diff", &file, "-n", &case.namespace, "-o", "json"];
+    let (code, text) = case.cluster.call_alone(&words);
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(code, ExitCode::from(1));
+    let answer = &answer["objects"][0];
+    assert_eq!((&answer["pods"][0]["fate"], &answer["pods"][0]["after"]), (&json!("scale"), &json!(4)));
+    let notes = answer["notes"].to_string();
+    assert!(notes.contains("without the API server's defaults"), "{notes}");
+    assert!(notes.contains("without the right to patch Deployment objects"), "{notes}");
+}
+
+#[test]
+fn a_claim_that_is_not_there_is_where_the_operator_stops() {
+    let case = Case::new();
+    let mut manifest = graph();
+    manifest["spec"]["pvcs"] = json!([{"name": "weights"}]);
+    let (code, answer) = case.diff(&manifest);
+    assert_eq!(code, ExitCode::from(1));
+    assert!(answer["stop"].as_str().unwrap().contains("the claim weights is not there"), "{answer:#}");
+    assert!(changed(&answer).iter().all(|it| !it.contains("Deployment chat-")), "{answer:#}");
 }
 
 #[test]

@@ -7,6 +7,10 @@ use std::{
 };
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
+use dynamo_devkit::{
+    kubectl::Kubectl,
+    tools::{self, Tool},
+};
 use dynamo_operator::{flags::Flags, process};
 use dynamo_testkit::{Plane, operator::REQUIRED, plane::OPERATOR_USER};
 use k8s_openapi::{
@@ -85,11 +89,21 @@ impl Cluster {
         self.plane.kubeconfig_of(OPERATOR_USER)
     }
 
+    pub fn kubectl(&self) -> Kubectl {
+        let program = tools::ensure(&[Tool::Kubernetes]).unwrap().program("kubectl");
+        Kubectl::new(program, self.kubeconfig())
+    }
+
     /// `dynamoctl` with this cluster's kubeconfig: the exit code, and what it printed.
     pub fn call(&self, words: &[&str]) -> (ExitCode, String) {
         let kubeconfig = self.kubeconfig().display().to_string();
-        let words: Vec<&str> =
-            ["dynamoctl", "--kubeconfig", &kubeconfig].into_iter().chain(words.iter().copied()).collect();
+        let words: Vec<&str> = ["--kubeconfig", &kubeconfig].into_iter().chain(words.iter().copied()).collect();
+        self.call_alone(&words)
+    }
+
+    /// The same without a word more.
+    pub fn call_alone(&self, words: &[&str]) -> (ExitCode, String) {
+        let words: Vec<&str> = std::iter::once("dynamoctl").chain(words.iter().copied()).collect();
         std::thread::scope(|scope| {
             let call = || {
                 let mut out = Vec::new();
