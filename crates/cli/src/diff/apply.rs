@@ -15,6 +15,9 @@ use crate::{
 const KUBECTL: &str = "kubectl";
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
+/// Maps that an API server does not keep when they are empty.
+const DROPPED_WHEN_EMPTY: [&str; 4] = ["annotations", "labels", "nodeSelector", "matchLabels"];
+
 /// The object as it is, and as it would be.
 pub(super) struct Outcome {
     pub(super) before: Option<Value>,
@@ -105,16 +108,30 @@ fn forget(patch: &mut Value, last: &Value) {
     }
 }
 
-/// `live` with the fields of `wanted` over it; lists are replaced.
+/// `live` with the fields of `wanted` over it; lists have the items of `wanted`, each over that of its name or place, so
+/// that what the API server fills in stays.
 pub(super) fn overlay(live: &Value, wanted: &Value) -> Value {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => {
             let mut merged: Map<String, Value> = live.clone();
             for (key, value) in wanted {
+                if DROPPED_WHEN_EMPTY.contains(&key.as_str()) && *value == json!({}) {
+                    continue;
+                }
                 let value = live.get(key).map_or_else(|| value.clone(), |live| overlay(live, value));
                 merged.insert(key.clone(), value);
             }
             Value::Object(merged)
+        }
+        (Value::Array(live), Value::Array(wanted)) => {
+            let same = |at: usize, item: &Value| match item.get("name") {
+                Some(name) => live.iter().find(|other| other.get("name") == Some(name)),
+                None => live.get(at),
+            };
+            let items = wanted.iter().enumerate();
+            items
+                .map(|(at, item)| same(at, item).map_or_else(|| item.clone(), |live| overlay(live, item)))
+                .collect()
         }
         (_, wanted) => wanted.clone(),
     }
@@ -123,6 +140,14 @@ pub(super) fn overlay(live: &Value, wanted: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_api_server_fills_in_stays_under_what_is_wanted() {
+        let live = json!({"containers": [{"name": "a", "path": "/x"}, {"name": "b", "image": "1", "policy": "Always"}]});
+        let wanted = json!({"containers": [{"name": "b", "image": "2"}], "ports": [1]});
+        let merged = json!({"containers": [{"name": "b", "image": "2", "policy": "Always"}], "ports": [1]});
+        assert_eq!(overlay(&live, &wanted), merged);
+    }
 
     #[test]
     fn what_was_applied_last_and_is_not_wanted_any_more_is_taken_out() {

@@ -187,7 +187,7 @@ impl<'a> Grower<'a> {
                     self.tree.stop.get_or_insert(stop);
                 }
                 None => {
-                    self.tree.notes.push(format!("the claim {name} must be there already: it is not made"))
+                    self.tree.notes.push(format!("the claim {name} must be there already: it is not made"));
                 }
             }
         }

@@ -26,6 +26,8 @@ pub struct Fault {
 pub enum FaultKind {
     /// It drops the field, unless the client asks to have it refused.
     Unknown,
+    /// It drops the field when the object is created or patched, and refuses it in server-side apply.
+    Empty,
     /// It refuses the object.
     Refused,
 }
@@ -135,8 +137,13 @@ impl Judge {
         let keeps_others = schema["x-kubernetes-preserve-unknown-fields"] == true;
         for (name, value) in fields {
             match (properties.get(name), others) {
-                // An API server takes a null as no value.
-                (Some(_), _) | (None, Some(_)) if value.is_null() => {}
+                (Some(_), _) | (None, Some(_)) if value.is_null() => {
+                    let path = match properties.contains_key(name) {
+                        true => join(path, name),
+                        false => format!("{path}[{name}]"),
+                    };
+                    self.say(FaultKind::Empty, &path, texts::EMPTY);
+                }
                 (Some(property), _) => self.node(property, value, &join(path, name)),
                 (None, Some(others)) => self.node(others, value, &format!("{path}[{name}]")),
                 (None, None) if keeps_others => {}
@@ -252,7 +259,6 @@ mod tests {
     #[test]
     fn nothing_is_said_about_what_an_api_server_takes() {
         for (schema, value) in [
-            (json!({"type": "string"}), Value::Null),
             (json!({"type": "integer"}), json!(2.0)),
             (json!({"x-kubernetes-int-or-string": true}), json!("50%")),
             (json!({"x-kubernetes-int-or-string": true}), json!(1)),
@@ -262,6 +268,13 @@ mod tests {
         ] {
             assert_eq!(found(schema.clone(), value), [""; 0], "{schema}");
         }
+    }
+
+    #[test]
+    fn a_field_without_a_value_is_told_apart_from_a_wrong_one() {
+        let schema = json!({"type": "object", "properties": {"x": {"type": "string"}}});
+        let faults = judge(&schema, &json!({"x": null}));
+        assert_eq!((faults.len(), faults[0].kind), (1, FaultKind::Empty));
     }
 
     #[test]

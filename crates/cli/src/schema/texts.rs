@@ -9,6 +9,9 @@ const SHOWN: usize = 80;
 /// Fields that are listed when none is like the one that was written.
 const LISTED: usize = 12;
 
+pub(super) const EMPTY: &str = " has no value: kubectl apply --server-side and most GitOps tools have it refused, others have it \
+                               dropped: take the field out";
+
 pub(super) fn wrong_type(expected: &str, value: &Value) -> String {
     let shown = show(value);
     match (expected, value) {

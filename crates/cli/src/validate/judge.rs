@@ -7,26 +7,24 @@ use dynamo_api::{
 };
 use dynamo_render::{
     names,
-    validate::{FieldErrors, Judged, Policy, Verdict, traps},
+    validate::{FieldErrors, Judged, Policy, Trap, Verdict, component_traps, traps},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
     findings::{Answer, By, Findings, Level},
+    standing::Standing,
     yaml,
 };
 use crate::{
     manifest::{Document, Marked},
     schema::{
-        DEFINITIONS, Definition, Schemas,
+        Schemas,
         judge::{Fault, FaultKind},
     },
-    suggest,
 };
 
-const GROUP: &str = "nvidia.com/";
-const VERSION: &str = "nvidia.com/v1alpha1";
 const NAME: &str = "metadata.name";
 /// What an API server adds to `generateName`, and how much of the name it keeps before that.
 const GENERATED: &str = "xxxxx";
@@ -116,12 +114,13 @@ impl Judge<'_> {
     ) {
         let verdict = match answer.kind.as_str() {
             "DynamoGraphDeployment" => {
-                for trap in dynamo_api::decode::<DynamoGraphDeployment>(object).iter().flat_map(traps) {
-                    findings.add(Level::Warning, By::Hint, &trap.field, trap.text);
-                }
+                take_traps(dynamo_api::decode(object).map(|graph| traps(&graph)), findings);
                 verdict::<DynamoGraphDeployment>(object, &self.policy)
             }
-            "DynamoComponentDeployment" => verdict::<DynamoComponentDeployment>(object, &self.policy),
+            "DynamoComponentDeployment" => {
+                take_traps(dynamo_api::decode(object).map(|component| component_traps(&component)), findings);
+                verdict::<DynamoComponentDeployment>(object, &self.policy)
+            }
             "DynamoModel" => verdict::<DynamoModel>(object, &self.policy),
             "DynamoGraphDeploymentRequest" => verdict::<DynamoGraphDeploymentRequest>(object, &self.policy),
             // Admission does not look at the others: their schema is all that is asked of them.
@@ -170,6 +169,7 @@ impl Judge<'_> {
             match kind {
                 FaultKind::Refused if findings.is_refused(&path) => {}
                 FaultKind::Refused => findings.add(Level::Error, By::Schema, &path, text),
+                FaultKind::Empty => findings.add(Level::Warning, By::Schema, &path, text),
                 FaultKind::Unknown if self.strict => findings.add(Level::Error, By::Schema, &path, text),
                 FaultKind::Unknown => {
                     let text = format!("{text} (kubectl apply refuses it, other clients have it dropped)");
@@ -180,50 +180,20 @@ impl Judge<'_> {
     }
 }
 
-/// What a document is to the platform.
-enum Standing {
-    Ours,
-    Foreign,
-    /// Almost ours: the field that says so, and the message.
-    Unknown(&'static str, String),
-}
-
-impl Standing {
-    fn of(version: &str, kind: &str) -> Self {
-        let is_kind = Definition::of(kind).is_some();
-        if version == VERSION && is_kind {
-            return Self::Ours;
-        }
-        let kinds = || DEFINITIONS.iter().map(|definition| definition.kind);
-        let is_likely = suggest::nearest(kind, kinds()).is_some_and(|_| kind.starts_with("Dynamo"));
-        let group_is_likely = suggest::nearest(version, [VERSION]).is_some();
-        // Others use this group, too, such as the GPU Operator; and other groups may have kinds of any name.
-        let concerned = match version.strip_prefix(GROUP) {
-            Some("v1alpha1") => true,
-            Some(_) => kind.starts_with("Dynamo"),
-            None => (is_kind || is_likely) && (version.is_empty() || group_is_likely || is_kind),
-        };
-        if !concerned {
-            return Self::Foreign;
-        }
-        let known: Vec<&str> = kinds().collect();
-        let question =
-            if is_kind { format!(": did you mean {VERSION}?") } else { suggest::question(kind, kinds()) };
-        let field = if is_kind { "apiVersion" } else { "kind" };
-        let error = format!(
-            "is {kind:?} of {version:?}, which the platform does not have{question}{} its kinds are {} of {VERSION}",
-            if question.is_empty() { ":" } else { "" },
-            known.join(", ")
-        );
-        Self::Unknown(field, error)
-    }
-}
-
 fn verdict<K: Judged + DeserializeOwned>(
     object: &Value,
     policy: &Policy<'_>,
 ) -> Result<Verdict, DecodeError> {
     dynamo_api::decode::<K>(object).map(|object| object.on_create(policy))
+}
+
+/// Those of an object that can be read; of another one the verdict tells why.
+fn take_traps(found: Result<Vec<Trap>, DecodeError>, findings: &mut Findings<'_>) {
+    for trap in found.unwrap_or_default() {
+        let (level, by) =
+            if trap.is_refused { (Level::Error, By::Schema) } else { (Level::Warning, By::Hint) };
+        findings.add(level, by, &trap.field, trap.text);
+    }
 }
 
 /// Errors and warnings, each with a last line for those that the verdict only counts.

@@ -7,6 +7,7 @@
 
 mod findings;
 mod judge;
+mod standing;
 mod text;
 mod yaml;
 

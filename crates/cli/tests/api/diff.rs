@@ -84,6 +84,11 @@ impl Case {
                 .await
                 .unwrap();
         });
+        self.wait(manifest);
+    }
+
+    /// Waits until an apply of what was applied would change nothing.
+    fn wait(&self, manifest: &Value) {
         let start = Instant::now();
         while self.diff(manifest).0 != ExitCode::SUCCESS {
             assert!(start.elapsed() < Duration::from_secs(30), "{:#}", self.diff(manifest).1);

@@ -9,3 +9,4 @@
 mod diff;
 mod render;
 mod support;
+mod validate;

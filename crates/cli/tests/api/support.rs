@@ -97,7 +97,8 @@ impl Cluster {
     /// `dynamoctl` with this cluster's kubeconfig: the exit code, and what it printed.
     pub fn call(&self, words: &[&str]) -> (ExitCode, String) {
         let kubeconfig = self.kubeconfig().display().to_string();
-        let words: Vec<&str> = ["--kubeconfig", &kubeconfig].into_iter().chain(words.iter().copied()).collect();
+        let words: Vec<&str> =
+            ["--kubeconfig", &kubeconfig].into_iter().chain(words.iter().copied()).collect();
         self.call_alone(&words)
     }
 

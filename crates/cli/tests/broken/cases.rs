@@ -316,6 +316,12 @@ pub(super) const REFUSED: &[Case] = &[
         "spec.services[Worker].sharedMemory",
         "must be fields (lines of key: value), not text",
     ),
+    Case(
+        "      sharedMemory:\n        size: 8Gi",
+        "      @checkpoint: {enabled: true}",
+        "spec.services[Worker].checkpoint",
+        "give checkpointRef, or identity with model and backendFramework",
+    ),
     // Other kinds.
     Case("  dynamoNamespace: dynamo\n", "@", "spec.dynamoNamespace", "set it to the Dynamo namespace"),
     Case("  modelType: lora\n", "  @modelType: LoRA\n", "spec.modelType", "did you mean \"lora\"?"),
@@ -338,6 +344,7 @@ pub(super) const REFUSED: &[Case] = &[
 
 /// Mistakes of which the API server says nothing: accepted with a warning.
 pub(super) const WARNED: &[Case] = &[
+    Case("    value: debug", "    @value:", "spec.envs[0].value", "take the field out"),
     Case("    value: debug", "    @value: on", "spec.envs[0].value", "put it in quotes, as \"on\""),
     Case(
         "      replicas: 2\n",

@@ -28,7 +28,7 @@ pub use findings::{Verdict, Warning};
 pub use graph::{ValidatedGraph, graph};
 pub use judged::Judged;
 pub use rules::{Enforced, Kind, Level, On, Reason, Rule, RuleSpec};
-pub use traps::{Trap, traps};
+pub use traps::{Trap, component_traps, traps};
 
 use crate::config::OperatorConfig;
 

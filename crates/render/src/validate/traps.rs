@@ -1,10 +1,10 @@
 //! What is allowed in a graph and still bites those who apply it: told by the command line beside the verdict, never by
 //! admission. Known from the manifest alone.
 
-use dynamo_api::v1alpha1::{DynamoGraphDeployment, SharedSpec};
+use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment, SharedSpec};
 use k8s_openapi::api::core::v1::Container;
 
-use crate::adapter;
+use crate::{adapter, checkpoint::wanted};
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Trap {
     pub field: String,
     /// The whole message, which begins with the field.
     pub text: String,
+    /// Whether the API server refuses it, by a rule of the schema that is written as an expression.
+    pub is_refused: bool,
 }
 
 /// The words by which a program that is no shell shows that one was meant.
@@ -22,27 +24,48 @@ const SHELL_WORDS: [&str; 5] = ["&&", "||", "|", ";", ">"];
 #[must_use]
 pub fn traps(dgd: &DynamoGraphDeployment) -> Vec<Trap> {
     let mut found = Vec::new();
-    let mut tell = |field: String, words: &str| found.push(Trap { text: format!("{field}{words}"), field });
     if dgd.spec.restart.as_ref().is_some_and(|restart| !restart.id.is_empty()) {
-        tell(
-            "spec.restart".to_owned(),
-            ": each new id restarts pods that run: take it out of manifests that are applied again with other ids",
-        );
+        let words = ": each new id restarts pods that run: take it out of manifests that are applied again with other ids";
+        found.push(trap("spec.restart".to_owned(), words));
     }
     for (service, spec) in &dgd.spec.services {
         let field = format!("spec.services[{service}]");
         if adapter::is_enabled(spec) && spec.replicas.is_some() {
-            tell(
-                format!("{field}.replicas"),
-                ": belongs to the scaling adapter once the graph is there, and an apply with another number is then \
-                 refused: take it out, and scale the DynamoGraphDeploymentScalingAdapter",
-            );
+            let words = ": belongs to the scaling adapter once the graph is there, and an apply with another number is \
+                         then refused: take it out, and scale the DynamoGraphDeploymentScalingAdapter";
+            found.push(trap(format!("{field}.replicas"), words));
         }
-        let Some(main) = main(spec) else { continue };
-        let field = format!("{field}.extraPodSpec.mainContainer");
-        check_words(&field, main, &mut tell);
+        of_spec(&field, spec, &mut found);
     }
     found
+}
+
+/// The traps of a component deployment.
+#[must_use]
+pub fn component_traps(dcd: &DynamoComponentDeployment) -> Vec<Trap> {
+    let mut found = Vec::new();
+    of_spec("spec", &dcd.spec.shared, &mut found);
+    found
+}
+
+fn trap(field: String, words: &str) -> Trap {
+    Trap { text: format!("{field}{words}"), field, is_refused: false }
+}
+
+/// What a service and a component have in common.
+fn of_spec(field: &str, spec: &SharedSpec, found: &mut Vec<Trap>) {
+    if let Some(checkpoint) = spec.checkpoint.as_ref().filter(|it| it.enabled && wanted(it).is_none()) {
+        let words = match checkpoint.checkpoint_ref {
+            Some(_) => ".checkpointRef: is empty: name a DynamoCheckpoint, or give identity",
+            None => ": names no checkpoint: give checkpointRef, or identity with model and backendFramework",
+        };
+        let text = format!("{field}.checkpoint{words}");
+        found.push(Trap { field: format!("{field}.checkpoint"), text, is_refused: true });
+    }
+    if let Some(main) = main(spec) {
+        let field = format!("{field}.extraPodSpec.mainContainer");
+        check_words(&field, main, &mut |field, words| found.push(trap(field, words)));
+    }
 }
 
 fn main(spec: &SharedSpec) -> Option<&Container> {
@@ -122,6 +145,20 @@ mod tests {
         assert_eq!(of(json!(null), json!(["python3 -m dynamo.vllm --model x"])), 1);
         assert_eq!(of(json!(["/bin/sh", "-c"]), json!(["python3 -m x && sleep 1"])), 0);
         assert_eq!(of(json!(["python3"]), json!(["-m", "dynamo.vllm", "--prompt", "a b; c"])), 0);
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_asked_for_and_not_named_is_refused_by_the_api_server() {
+        let of = |checkpoint: Value| {
+            let graph =
+                json!({"metadata": {"name": "g"}, "spec": {"services": {"W": {"checkpoint": checkpoint}}}});
+            traps(&serde_json::from_value(graph).unwrap())
+        };
+        let none = of(json!({"enabled": true}));
+        assert!(none[0].is_refused && none[0].field == "spec.services[W].checkpoint", "{none:?}");
+        assert!(of(json!({"enabled": true, "checkpointRef": ""}))[0].is_refused);
+        assert!(of(json!({"enabled": true, "checkpointRef": "a"})).is_empty());
+        assert!(of(json!({"enabled": false})).is_empty());
     }
 
     #[test]
