@@ -3,10 +3,16 @@
 
 pub mod cluster;
 pub mod console;
+pub mod diff;
 pub mod error;
+pub mod explain;
 pub mod manifest;
 pub mod output;
+pub mod render;
+pub mod schema;
+pub mod suggest;
 pub mod validate;
+pub mod world;
 
 use std::{
     ffi::OsString,
@@ -39,6 +45,12 @@ pub struct Arguments {
 enum Command {
     /// Judge manifests by the rules of the admission webhook, without a cluster
     Validate(validate::Arguments),
+    /// Show every object that the operator makes of graphs, for a cluster that is described or asked
+    Render(render::Arguments),
+    /// Show what an apply would change in the cluster, and which pods it would restart
+    Diff(diff::Arguments),
+    /// Explain a field of the API: type, default, rules, meaning
+    Explain(explain::Arguments),
 }
 
 impl Command {
@@ -46,6 +58,9 @@ impl Command {
     fn run(&self, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
         match self {
             Self::Validate(arguments) => validate::run(arguments, target, console),
+            Self::Render(arguments) => render::run(arguments, target, console),
+            Self::Diff(arguments) => diff::run(arguments, target, console),
+            Self::Explain(arguments) => explain::run(arguments, target, console),
         }
     }
 }
@@ -66,7 +81,14 @@ pub fn main() -> ExitCode {
 /// One call of the program with `words` (its name first) that writes to `out`, without colours and at any width.
 pub fn call(words: impl IntoIterator<Item = impl Into<OsString> + Clone>, out: &mut dyn Write) -> ExitCode {
     match Arguments::try_parse_from(words) {
-        Ok(arguments) => run(&arguments, &mut Console::plain(out)),
+        Ok(arguments) => {
+            let mut plain = anstream::StripStream::new(Vec::new());
+            let code = run(&arguments, &mut Console::plain(&mut plain));
+            match out.write_all(&plain.into_inner()) {
+                Ok(()) => code,
+                Err(error) => end(&Error::Write(error)),
+            }
+        }
         Err(error) => {
             // Help is an answer, too.
             let _ = write!(out, "{error}");

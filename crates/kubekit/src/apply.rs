@@ -298,6 +298,16 @@ impl Applier {
     }
 }
 
+/// The owner references that an object gets which is applied on behalf of `own`: `further` are those that it brings,
+/// `live` is the object as it is.
+pub fn owner_references<K: Object>(
+    own: &OwnerReference,
+    further: Option<Vec<OwnerReference>>,
+    live: Option<&K>,
+) -> Vec<OwnerReference> {
+    Owners::new(own, further).references(live)
+}
+
 /// Who may write an object.
 struct Owners {
     own: OwnerReference,

@@ -22,6 +22,7 @@ use dynamo_kubekit::{
     metrics::ReconcileMetrics,
     prune::prune,
 };
+pub use dynamo_render::observed::owner_of;
 use dynamo_render::{OperatorConfig, Policy};
 use k8s_openapi::{
     api::{
@@ -221,18 +222,6 @@ impl Context {
             Err(error) if refusal(&error).is_some() => {}
             Err(error) => warn!(reason, %error, "event not written"),
         }
-    }
-}
-
-/// The controlling owner reference to `parent`.
-pub fn owner_of<K: Resource<DynamicType = ()>>(parent: &K) -> OwnerReference {
-    OwnerReference {
-        api_version: K::api_version(&()).into_owned(),
-        kind: K::kind(&()).into_owned(),
-        name: parent.meta().name.clone().unwrap_or_default(),
-        uid: parent.meta().uid.clone().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod kai_queues;
 pub mod logging;
 pub mod metrics;
 pub mod metrics_access;
+mod observed;
 pub mod optional_apis;
 pub mod pods;
 pub mod process;

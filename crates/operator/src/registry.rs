@@ -51,7 +51,8 @@ impl From<Secret> for Hosts {
 }
 
 impl Hosts {
-    fn iter(&self) -> impl Iterator<Item = &str> {
+    /// Those that are known.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
         let known = match self {
             Self::Known(hosts) => Some(hosts),
             Self::Malformed(_) => None,

@@ -12,6 +12,7 @@ pub mod deployment_config;
 pub mod facts;
 pub mod graph;
 pub mod names;
+pub mod observed;
 pub mod origin;
 pub mod parts;
 pub mod picker;

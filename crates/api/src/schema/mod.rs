@@ -6,6 +6,7 @@ mod descriptions;
 mod parts;
 mod structural;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -46,6 +47,21 @@ pub fn open_api_schema<K: JsonSchema>() -> Result<Value, SchemaError> {
     let mut schema = typed_schema::<K>()?;
     drop_types(&mut schema);
     Ok(schema)
+}
+
+/// The schema of `metadata`, which the definitions leave to the API server.
+///
+/// # Errors
+/// When a reference of the schema has no definition.
+pub fn metadata_schema() -> Result<Value, SchemaError> {
+    let root =
+        SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<ObjectMeta>().to_value();
+    let mut definitions = match root.get("$defs") {
+        Some(Value::Object(definitions)) => definitions.clone(),
+        _ => Map::new(),
+    };
+    descriptions::shorten_core(&mut definitions);
+    structural::resolve(&root, &definitions)
 }
 
 /// The same with the name of its type, under the key `x-type`, on every object that has one.

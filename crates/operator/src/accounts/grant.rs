@@ -16,7 +16,7 @@ use kube::{
 use serde_json::json;
 use tracing::info;
 
-use super::Grant;
+use super::{Grant, Purpose};
 use crate::context::{FIELD_MANAGER, failed};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -75,7 +75,7 @@ impl Grant {
         let flag = self.purpose.flag;
         let account = self.purpose.account;
         let role = self.role.as_deref().ok_or(GrantError::NoRoleName { flag, account })?;
-        let wanted = build_binding(self, namespace, role);
+        let wanted = self.purpose.build_binding(namespace, role);
         if self.account_exists(namespace)
             && self.known_binding(&wanted).is_some_and(|it| is_same(&it, &wanted))
         {
@@ -101,10 +101,7 @@ impl Grant {
     }
 
     async fn make_account(&self, client: &Client, namespace: &str) -> Result<(), ApplyError> {
-        let account = ServiceAccount {
-            metadata: build_metadata(self, namespace, self.purpose.account.to_owned()),
-            ..ServiceAccount::default()
-        };
+        let account = self.purpose.build_account(namespace);
         let api = Api::<ServiceAccount>::namespaced(client.clone(), namespace);
         match api.create(&as_operator(), &account).await {
             Ok(mut made) => {
@@ -203,33 +200,46 @@ impl Grant {
     }
 }
 
-fn build_metadata(grant: &Grant, namespace: &str, name: String) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name),
-        namespace: Some(namespace.to_owned()),
-        labels: Some(BTreeMap::from([
-            (labels::APP_COMPONENT.to_owned(), "rbac".to_owned()),
-            (labels::APP_NAME.to_owned(), grant.purpose.account.to_owned()),
-            (labels::MANAGED_BY.to_owned(), labels::OPERATOR.to_owned()),
-        ])),
-        ..ObjectMeta::default()
+impl Purpose {
+    /// The account in `namespace`.
+    #[must_use]
+    pub fn build_account(&self, namespace: &str) -> ServiceAccount {
+        ServiceAccount {
+            metadata: self.build_metadata(namespace, self.account.to_owned()),
+            ..ServiceAccount::default()
+        }
     }
-}
 
-fn build_binding(grant: &Grant, namespace: &str, role: &str) -> RoleBinding {
-    RoleBinding {
-        metadata: build_metadata(grant, namespace, grant.purpose.binding()),
-        role_ref: RoleRef {
-            api_group: RBAC.to_owned(),
-            kind: ClusterRole::kind(&()).into_owned(),
-            name: role.to_owned(),
-        },
-        subjects: Some(vec![Subject {
-            kind: ServiceAccount::kind(&()).into_owned(),
-            name: grant.purpose.account.to_owned(),
+    /// The rights of the account there: those of the ClusterRole `role`.
+    #[must_use]
+    pub fn build_binding(&self, namespace: &str, role: &str) -> RoleBinding {
+        RoleBinding {
+            metadata: self.build_metadata(namespace, self.binding()),
+            role_ref: RoleRef {
+                api_group: RBAC.to_owned(),
+                kind: ClusterRole::kind(&()).into_owned(),
+                name: role.to_owned(),
+            },
+            subjects: Some(vec![Subject {
+                kind: ServiceAccount::kind(&()).into_owned(),
+                name: self.account.to_owned(),
+                namespace: Some(namespace.to_owned()),
+                ..Subject::default()
+            }]),
+        }
+    }
+
+    fn build_metadata(&self, namespace: &str, name: String) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name),
             namespace: Some(namespace.to_owned()),
-            ..Subject::default()
-        }]),
+            labels: Some(BTreeMap::from([
+                (labels::APP_COMPONENT.to_owned(), "rbac".to_owned()),
+                (labels::APP_NAME.to_owned(), self.account.to_owned()),
+                (labels::MANAGED_BY.to_owned(), labels::OPERATOR.to_owned()),
+            ])),
+            ..ObjectMeta::default()
+        }
     }
 }
 

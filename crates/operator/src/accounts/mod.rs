@@ -52,6 +52,18 @@ pub static PURPOSES: [Purpose; 2] = [
 ];
 
 impl Purpose {
+    /// Whether a graph needs the account.
+    #[must_use]
+    pub fn is_needed_by(&self, dgd: &DynamoGraphDeployment) -> bool {
+        (self.is_needed)(dgd)
+    }
+
+    /// Name of the ClusterRole, among those of the installation.
+    #[must_use]
+    pub fn role<'a>(&self, roles: &'a RoleNames) -> Option<&'a str> {
+        (self.role)(roles)
+    }
+
     fn binding(&self) -> String {
         format!("{}-binding", self.account)
     }
@@ -94,7 +106,7 @@ impl Grants {
             });
             grants.push(Grant {
                 purpose,
-                role: (purpose.role)(roles).map(ToOwned::to_owned),
+                role: purpose.role(roles).map(ToOwned::to_owned),
                 accounts: feed.cache(),
                 bindings: bindings.clone(),
                 turns: Arc::default(),
@@ -106,7 +118,7 @@ impl Grants {
 
     /// What the graph needs.
     pub fn needed_by(&self, dgd: &DynamoGraphDeployment) -> impl Iterator<Item = &Grant> {
-        self.0.iter().filter(|grant| (grant.purpose.is_needed)(dgd))
+        self.0.iter().filter(|grant| grant.purpose.is_needed_by(dgd))
     }
 
     /// Resolves when the accounts are known.

@@ -22,7 +22,7 @@ use kube::runtime::controller::Action;
 pub(crate) use apply::ensure;
 use dereference::JobState;
 use status::{Outcome, Subject};
-pub(crate) use users::{found, wake_users};
+pub(crate) use users::wake_users;
 
 use crate::{
     context::Context,

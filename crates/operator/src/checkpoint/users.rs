@@ -1,49 +1,16 @@
-//! Who uses a checkpoint (`workload.md` section 6.8): which one a service's settings lead to, and who is woken when one
-//! comes, goes or gets on. Reads of caches only.
+//! Who is woken when a checkpoint comes, goes or gets on (`workload.md` section 6.8). Which one a service's settings lead
+//! to is said in `dynamo-render`.
 
 use dynamo_api::v1alpha1::{
-    CheckpointPhase, DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeployment,
-    ServiceCheckpointConfig, SharedSpec,
+    CheckpointPhase, DynamoCheckpoint, DynamoComponentDeployment, DynamoGraphDeployment, SharedSpec,
 };
 use dynamo_kubekit::{
     cache::{Cache, Change, Feed, reference},
     key_of,
 };
-use dynamo_render::{
-    checkpoint::{Wanted, identity_hash, wanted},
-    facts::FoundCheckpoint,
-};
+use dynamo_render::checkpoint::{Wanted, identity_hash, wanted};
 
-use crate::{context::Context, wiring::Trigger};
-
-/// The checkpoint of the namespace that a service's settings lead to: by name, else by identity, whoever made it; of
-/// several with one identity a ready one. The identity counts and not its label, which says the same once the
-/// checkpoint was looked at.
-pub(crate) fn found(
-    ctx: &Context,
-    namespace: &str,
-    asked: &ServiceCheckpointConfig,
-) -> Option<FoundCheckpoint> {
-    let checkpoints = &ctx.caches.checkpoints;
-    match wanted(asked)? {
-        Wanted::Named(name) => checkpoints.get(namespace, name).map(|checkpoint| fact(&checkpoint)),
-        Wanted::Identified(hash) => {
-            let all = checkpoints.in_namespace(namespace).into_iter().map(|checkpoint| fact(&checkpoint));
-            let mut same: Vec<FoundCheckpoint> = all.filter(|fact| fact.hash == hash).collect();
-            // The order of the names stays within each half.
-            same.sort_by_key(|fact| !fact.ready);
-            same.into_iter().next()
-        }
-    }
-}
-
-fn fact(checkpoint: &DynamoCheckpoint) -> FoundCheckpoint {
-    FoundCheckpoint {
-        name: key_of(checkpoint).1,
-        hash: identity_hash(&checkpoint.spec.identity),
-        ready: phase(checkpoint) == Some(&CheckpointPhase::Ready),
-    }
-}
+use crate::wiring::Trigger;
 
 fn phase(checkpoint: &DynamoCheckpoint) -> Option<&CheckpointPhase> {
     checkpoint.status.as_ref()?.phase.as_ref()

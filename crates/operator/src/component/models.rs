@@ -3,33 +3,14 @@
 
 use dynamo_api::{labels, v1alpha1::DynamoComponentDeployment};
 use dynamo_kubekit::{
-    cache::{Cache, Change, Feed, reference},
+    cache::{Change, Feed, reference},
     key_of,
 };
-use dynamo_render::names::model_hash;
-use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use dynamo_render::{names::model_hash, observed::served_model as model};
+use k8s_openapi::api::core::v1::Service;
 use kube::Resource;
 
-use crate::{context::owner_of, wiring::Trigger};
-
-/// Name of the model that a component serves; `None` also for one that is on its way out.
-fn model(dcd: &DynamoComponentDeployment) -> Option<&str> {
-    let name = dcd.spec.shared.model_ref.as_ref().map(|model| model.name.as_str());
-    name.filter(|name| !name.is_empty() && dcd.metadata.deletion_timestamp.is_none())
-}
-
-/// The other components of the namespace that serve the model of `dcd`, as owners of its Service.
-pub(super) fn sharers(
-    components: &Cache<DynamoComponentDeployment>,
-    dcd: &DynamoComponentDeployment,
-) -> Vec<OwnerReference> {
-    let Some(served) = model(dcd) else { return Vec::new() };
-    let others = components.in_namespace(&key_of(dcd).0).into_iter();
-    others
-        .filter(|other| other.metadata.uid != dcd.metadata.uid && model(other) == Some(served))
-        .map(|other| OwnerReference { controller: None, ..owner_of(&*other) })
-        .collect()
-}
+use crate::wiring::Trigger;
 
 /// Wakes the components that serve a model when its Service changes, and when another one begins or ceases to serve it.
 pub(crate) fn wake_sharers(

@@ -38,6 +38,12 @@ pub(super) enum Maker {
 }
 
 impl Content {
+    /// By key: a hash that pods may show.
+    #[must_use]
+    pub fn digests(&self) -> &BTreeMap<String, String> {
+        &self.digests
+    }
+
     pub(super) fn keys(&self) -> BTreeSet<&str> {
         self.digests.keys().map(String::as_str).collect()
     }

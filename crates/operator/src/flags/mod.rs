@@ -22,7 +22,7 @@ use checks::refused;
 pub use document::reference;
 pub use etcd_auth::EtcdAuthFlags;
 pub use job::{Job, JobFlags};
-pub(crate) use settings::credential_flag;
+pub use settings::credential_flag;
 pub use settings::{
     CertificateFlags, CertificateSource, CredentialFlags, LeaderElection, LogFlags, NamespacedName,
     RoleNames, TimeEncoding, WebhookFlags,

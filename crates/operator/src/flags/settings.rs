@@ -83,7 +83,8 @@ pub struct CredentialFlags {
 }
 
 /// The flag that names the Secret.
-pub(crate) const fn credential_flag(purpose: Purpose) -> &'static str {
+#[must_use]
+pub const fn credential_flag(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::NatsAuth => "nats-auth-secret",
         Purpose::NatsCa => "nats-tls-ca-secret",

@@ -59,7 +59,9 @@ impl OptionalApis {
         Policy { config, restricted, inference_pools: Some(self.inference_pools) }
     }
 
-    fn of(list: &APIGroupList) -> Self {
+    /// Those that a list of API groups names.
+    #[must_use]
+    pub fn of(list: &APIGroupList) -> Self {
         let has = |name: &str| list.groups.iter().any(|group| group.name == name);
         Self {
             grove: has("grove.io"),

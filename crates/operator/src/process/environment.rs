@@ -23,7 +23,11 @@ pub(super) fn apply(config: &mut OperatorConfig) -> Result<(), WrongValue> {
     apply_from(config, |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
 }
 
-fn apply_from(
+/// Lays variables over `config` that somebody else reads, such as those of a Deployment.
+///
+/// # Errors
+/// A variable has a value that cannot be read.
+pub fn apply_from(
     config: &mut OperatorConfig,
     variable: impl Fn(&'static str) -> Option<String>,
 ) -> Result<(), WrongValue> {

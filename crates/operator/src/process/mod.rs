@@ -24,6 +24,7 @@ use crate::{
 use signals::Signals;
 use start::start;
 
+pub use environment::{WrongValue, apply_from as apply_environment};
 pub use etcd_auth::run as run_etcd_auth;
 pub use job::run as run_job;
 

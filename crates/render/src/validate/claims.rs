@@ -29,7 +29,8 @@ pub(super) fn check_pvcs(pvcs: &[Pvc], verdict: &mut Verdict) {
             verdict.invalid(Rule::PvcNameTaken, of_name, &pvc.name, &words(maker));
         } else if first != at {
             // One that is made and one that is there already contradict nothing.
-            verdict.warn(Rule::PvcNameTaken, format!("{of_name}: {:?}: {}", pvc.name, words(first)));
+            let text = format!("{of_name}: {:?}: {}", pvc.name, words(first));
+            verdict.warn(Rule::PvcNameTaken, of_name, text);
         }
         if pvc.create {
             check_created(&field, pvc, verdict);

@@ -21,6 +21,8 @@ const TEXT: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     pub rule: Rule,
+    /// Path of the field, as in [`FieldError`].
+    pub field: String,
     pub text: String,
 }
 
@@ -97,9 +99,10 @@ impl Verdict {
     }
 
     /// A warning beside an error of the same rule, or one of a rule that is an error only sometimes.
-    pub(super) fn warn(&mut self, rule: Rule, text: String) {
+    pub(super) fn warn(&mut self, rule: Rule, field: impl Into<String>, text: String) {
         if self.warnings.len() < WARNINGS {
-            self.warnings.push(Warning { rule, text: cut(on_one_line(text), TEXT) });
+            let field = cut(on_one_line(field.into()), FIELD);
+            self.warnings.push(Warning { rule, field, text: cut(on_one_line(text), TEXT) });
         } else {
             self.more_warnings += 1;
         }
@@ -109,14 +112,14 @@ impl Verdict {
     pub(super) fn warn_of_errors(&mut self, other: Self) {
         let FieldErrors(errors, more) = other.errors;
         for error in errors {
-            self.warn(error.rule, error.text);
+            self.warn(error.rule, error.field, error.text);
         }
         self.more_warnings += more;
     }
 
     fn add(&mut self, error: FieldError) {
         if error.rule.spec().level == Level::Warning || self.is_forgiven(&error) {
-            self.warn(error.rule, error.text);
+            self.warn(error.rule, error.field, error.text);
             return;
         }
         let FieldErrors(errors, more) = &mut self.errors;

@@ -66,7 +66,7 @@ pub(super) fn judge_backend(
     );
     verdict.say(Rule::BackendImmutable, field, new.map(|new| new.as_str().to_owned()), text);
     let warning = "Changing spec.backendFramework may cause unexpected behavior";
-    verdict.warn(Rule::BackendImmutable, warning.to_owned());
+    verdict.warn(Rule::BackendImmutable, field, warning.to_owned());
 }
 
 fn has_several_nodes(spec: &SharedSpec) -> bool {

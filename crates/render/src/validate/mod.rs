@@ -19,6 +19,7 @@ mod restart;
 mod rollout;
 mod rules;
 mod texts;
+mod traps;
 
 use std::fmt;
 
@@ -27,6 +28,7 @@ pub use findings::{Verdict, Warning};
 pub use graph::{ValidatedGraph, graph};
 pub use judged::Judged;
 pub use rules::{Enforced, Kind, Level, On, Reason, Rule, RuleSpec};
+pub use traps::{Trap, component_traps, traps};
 
 use crate::config::OperatorConfig;
 

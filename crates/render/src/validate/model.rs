@@ -44,13 +44,13 @@ pub(super) fn judge_change(new: &DynamoModel, old: &DynamoModel, verdict: &mut V
         let words = format!("is immutable: it was {} and would be {}", old.model_type, new.model_type);
         verdict.missing(Rule::ModelTypeImmutable, "spec.modelType", &words);
         let warning = "Changing spec.modelType may cause unexpected behavior";
-        verdict.warn(Rule::ModelTypeImmutable, warning.to_owned());
+        verdict.warn(Rule::ModelTypeImmutable, "spec.modelType", warning.to_owned());
     }
     if new.base_model_name != old.base_model_name {
         let words =
             format!("is immutable: it was {:?} and would be {:?}", old.base_model_name, new.base_model_name);
         verdict.missing(Rule::BaseModelNameImmutable, "spec.baseModelName", &words);
         let warning = "Changing spec.baseModelName will break endpoint discovery";
-        verdict.warn(Rule::BaseModelNameImmutable, warning.to_owned());
+        verdict.warn(Rule::BaseModelNameImmutable, "spec.baseModelName", warning.to_owned());
     }
 }

@@ -156,13 +156,11 @@ fn check_mounts(field: &str, container: &Container, volumes: &Volumes<'_>, verdi
         }
         let field = format!("{field}.volumeMounts[{at}].name");
         if volumes.not_made.contains(&name) {
-            verdict.warn(
-                Rule::MountVolumeUnknown,
-                format!(
-                    "{field}: {name:?}: is no volume of the pod while checkpoints are off: start the operator with \
-                     --checkpoint-enabled, or add it to extraPodSpec.volumes"
-                ),
+            let text = format!(
+                "{field}: {name:?}: is no volume of the pod while checkpoints are off: start the operator with \
+                 --checkpoint-enabled, or add it to extraPodSpec.volumes"
             );
+            verdict.warn(Rule::MountVolumeUnknown, field, text);
         } else {
             let words =
                 "is no volume of the pod: add it to extraPodSpec.volumes, or the claim to volumeMounts";

@@ -1,13 +1,18 @@
 //! Manifests from files, folders and standard input, one document after the other.
 //! Only reading: what a document means is decided elsewhere.
 
+mod marks;
+
 use std::{
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
+pub use marks::{Marked, Place, Repeated};
 use serde::Deserialize;
 use serde_json::Value;
+
+use marks::Marks;
 
 /// One document and where it stands.
 #[derive(Debug)]
@@ -17,7 +22,20 @@ pub struct Document {
     /// Position among the documents of its source, from 1; the objects of a list share theirs.
     pub number: usize,
     /// The object, or why the text is none.
-    pub object: Result<Value, String>,
+    pub object: Result<Value, Unreadable>,
+    /// Where its fields stand; `None` for a text that breaks off.
+    pub marks: Option<Marked>,
+}
+
+/// Why a text is no object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    pub reason: String,
+    pub place: Option<Place>,
+    /// Keys that stand twice, when that is why.
+    pub repeated: Vec<Repeated>,
+    /// The line itself.
+    pub line: String,
 }
 
 /// A source that cannot be read.
@@ -74,17 +92,32 @@ fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Empty documents are left out; after a syntax error nothing more can be read from a text.
 fn split(source: &str, text: &str, documents: &mut Vec<Document>) {
-    let parts = serde_yaml_ng::Deserializer::from_str(text);
-    for (at, part) in parts.enumerate() {
-        let document = |object| Document { source: source.to_owned(), number: at + 1, object };
+    let mut marks = marks::read(text).into_iter();
+    for (at, part) in serde_yaml_ng::Deserializer::from_str(text).enumerate() {
+        let marks = marks.next();
+        let document = |object, marks| Document { source: source.to_owned(), number: at + 1, object, marks };
         match parse(part) {
             Ok(Value::Null) => {}
-            Ok(object) => expand(object, &mut |object| documents.push(document(Ok(object)))),
+            Ok(object) => {
+                let root = marks.map(|marks| marks.root);
+                expand(object, root, &mut |object, marks| documents.push(document(Ok(object), marks)));
+            }
             Err(error) => {
-                documents.push(document(Err(error.to_string())));
+                documents.push(document(Err(unreadable(text, &error, marks)), None));
                 break;
             }
         }
+    }
+}
+
+fn unreadable(text: &str, error: &serde_yaml_ng::Error, marks: Option<Marks>) -> Unreadable {
+    let place = error.location().map(|it| Place { line: it.line(), column: it.column() });
+    let line = place.and_then(|place| text.lines().nth(place.line.saturating_sub(1)));
+    Unreadable {
+        reason: error.to_string(),
+        place,
+        repeated: marks.map(|marks| marks.repeated).unwrap_or_default(),
+        line: line.unwrap_or_default().to_owned(),
     }
 }
 
@@ -96,13 +129,18 @@ fn parse(part: serde_yaml_ng::Deserializer<'_>) -> Result<Value, serde_yaml_ng::
 }
 
 /// The objects of a list one by one, as kubectl takes it; anything else as it is.
-fn expand(mut object: Value, found: &mut impl FnMut(Value)) {
+fn expand(mut object: Value, marks: Option<Marked>, found: &mut impl FnMut(Value, Option<Marked>)) {
     let is_list = object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
     match object.get_mut("items").filter(|_| is_list).map(Value::take) {
-        Some(Value::Array(items)) => items.into_iter().for_each(|item| expand(item, found)),
+        Some(Value::Array(items)) => {
+            let marks = marks.as_ref().and_then(|marks| marks.get("items"));
+            for (at, item) in items.into_iter().enumerate() {
+                expand(item, marks.and_then(|marks| marks.item(at)).cloned(), found);
+            }
+        }
         Some(Value::Null) => {}
-        Some(other) => found(other),
-        None => found(object),
+        Some(other) => found(other, marks),
+        None => found(object, marks),
     }
 }
 
