@@ -113,13 +113,15 @@ impl Judge<'_> {
         findings: &mut Findings<'_>,
     ) {
         let verdict = match answer.kind.as_str() {
-            "DynamoGraphDeployment" => {
-                take_traps(dynamo_api::decode(object).map(|graph| traps(&graph)), findings);
-                verdict::<DynamoGraphDeployment>(object, &self.policy)
-            }
+            "DynamoGraphDeployment" => dynamo_api::decode::<DynamoGraphDeployment>(object).map(|graph| {
+                take_traps(traps(&graph), findings);
+                graph.on_create(&self.policy)
+            }),
             "DynamoComponentDeployment" => {
-                take_traps(dynamo_api::decode(object).map(|component| component_traps(&component)), findings);
-                verdict::<DynamoComponentDeployment>(object, &self.policy)
+                dynamo_api::decode::<DynamoComponentDeployment>(object).map(|component| {
+                    take_traps(component_traps(&component), findings);
+                    component.on_create(&self.policy)
+                })
             }
             "DynamoModel" => verdict::<DynamoModel>(object, &self.policy),
             "DynamoGraphDeploymentRequest" => verdict::<DynamoGraphDeploymentRequest>(object, &self.policy),
@@ -187,9 +189,8 @@ fn verdict<K: Judged + DeserializeOwned>(
     dynamo_api::decode::<K>(object).map(|object| object.on_create(policy))
 }
 
-/// Those of an object that can be read; of another one the verdict tells why.
-fn take_traps(found: Result<Vec<Trap>, DecodeError>, findings: &mut Findings<'_>) {
-    for trap in found.unwrap_or_default() {
+fn take_traps(found: Vec<Trap>, findings: &mut Findings<'_>) {
+    for trap in found {
         let (level, by) =
             if trap.is_refused { (Level::Error, By::Schema) } else { (Level::Warning, By::Hint) };
         findings.add(level, by, &trap.field, trap.text);
