@@ -1,11 +1,16 @@
 //! `dynamoctl`: what people run beside the operator.
 //! No rule of the platform is written here: everything is judged and rendered by the libraries that the operator uses.
 
+pub mod check;
 pub mod cluster;
 pub mod console;
 pub mod error;
+pub mod gpus;
 pub mod manifest;
 pub mod output;
+pub mod pages;
+pub mod pods;
+pub mod program;
 pub mod validate;
 
 use std::{
@@ -37,6 +42,10 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check whether the cluster is ready for the platform
+    Check(check::Arguments),
+    /// List the GPUs of every node
+    Gpus(gpus::Arguments),
     /// Judge manifests by the rules of the admission webhook, without a cluster
     Validate(validate::Arguments),
 }
@@ -45,6 +54,8 @@ impl Command {
     /// Runs to the end; text for people and for programs goes to `console`, what went wrong is the error.
     fn run(&self, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
         match self {
+            Self::Check(arguments) => check::run(arguments, target, console),
+            Self::Gpus(arguments) => gpus::run(arguments, target, console),
             Self::Validate(arguments) => validate::run(arguments, target, console),
         }
     }

@@ -1,0 +1,11 @@
+//! `dynamoctl` against a real API server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a test that fails"
+)]
+
+mod check;
+mod gpus;
+mod world;
