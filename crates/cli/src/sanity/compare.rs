@@ -17,7 +17,11 @@ pub enum Change {
 /// Every difference, in the order of the new report, what went last of its parent.
 pub fn changes(before: &Plain, now: &Plain) -> Vec<Change> {
     let mut found = Vec::new();
-    differ(before, now, &now.label, &mut found);
+    if before.label != now.label {
+        let (before, now) = (before.label.clone(), now.label.clone());
+        found.push(Change::Differs { path: "machine".to_owned(), before, now });
+    }
+    differ(before, now, "", &mut found);
     found
 }
 
@@ -26,20 +30,18 @@ fn differ(before: &Plain, now: &Plain, path: &str, found: &mut Vec<Change>) {
     if old != new {
         found.push(Change::Differs { path: path.to_owned(), before: old, now: new });
     }
+    let under = |label: &str| if path.is_empty() { label.to_owned() } else { format!("{path} / {label}") };
     let mut left: Vec<Option<&Plain>> = before.children.iter().map(Some).collect();
     for child in &now.children {
-        let below = format!("{path} / {}", child.label);
+        let below = under(&child.label);
         let same = left.iter_mut().find(|it| it.is_some_and(|it| it.label == child.label));
         match same.and_then(Option::take) {
             Some(old) => differ(old, child, &below, found),
             None => found.push(Change::Came { path: below, now: said(child) }),
         }
     }
-    found.extend(
-        left.into_iter()
-            .flatten()
-            .map(|child| Change::Went { path: format!("{path} / {}", child.label), before: said(child) }),
-    );
+    let went = |child: &Plain| Change::Went { path: under(&child.label), before: said(child) };
+    found.extend(left.into_iter().flatten().map(went));
 }
 
 /// Status, text and values of one node in one line, without figures that move by themselves.
@@ -102,10 +104,12 @@ mod tests {
         let mut out = Vec::new();
         write(&changes(&before, &now), &mut anstream::StripStream::new(&mut out)).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
-        + root / b: 1
-        ~ root / x: 2 -> 3
-        - root / a: 1
+        + b: 1
+        ~ x: 2 -> 3
+        - a: 1
         ");
         assert_eq!(changes(&now, &now), []);
+        let other = node("other", "", now.children.clone());
+        assert!(matches!(&changes(&now, &other)[..], [Change::Differs { path, .. }] if path == "machine"));
     }
 }

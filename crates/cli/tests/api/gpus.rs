@@ -6,11 +6,14 @@ use dynamo_testkit::eventually;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use crate::world::{Answer, NAMESPACE, World};
+use crate::{
+    kubelet::Kubelet,
+    world::{Answer, NAMESPACE, World},
+};
 
 async fn fleet(world: &World) {
     let labels = json!({"nvidia.com/gpu.count": "8", "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
@@ -65,6 +68,9 @@ async fn nodes_are_read_page_by_page() {
     .await;
     let items = world.run(&["gpus", "-o", "json"]).json()["items"].as_array().unwrap().len();
     assert_eq!(items, 300);
+    let log = std::fs::read_to_string(&world.audit_log).unwrap();
+    let pages = log.lines().filter(|line| line.contains("/api/v1/nodes?") && line.contains("limit=250"));
+    assert!(pages.clone().any(|line| line.contains("continue=")), "a second page");
 }
 
 #[tokio::test]
@@ -139,6 +145,55 @@ async fn nodes_are_asked_at_the_same_time_up_to_the_limit() {
     }
     let answer = child.join().unwrap();
     assert_eq!(answer.stderr.matches("failed: no driver").count(), 5, "{}", answer.stderr);
+    assert!(asking(&world).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_nvidia_smi_says_fills_only_what_labels_leave_open() {
+    let world = World::empty().await;
+    let kubelet = Kubelet::start("NVIDIA H100 80GB HBM3, 81559\n").await;
+    let labels = json!({"nvidia.com/gpu.product": "of-the-label"});
+    world.node("bare", json!({}), json!({"nvidia.com/gpu": "2"})).await;
+    world.node("half", labels, json!({"nvidia.com/gpu": "4"})).await;
+    for node in ["bare", "half"] {
+        kubelet.serve(&world, node).await;
+    }
+    let child = std::thread::spawn({
+        let mut command =
+            world.command(&["gpus", "--enrich-smi", "-n", NAMESPACE, "-o", "json", "--aggregate"]);
+        move || Answer::of(command.output().unwrap())
+    });
+    let api: Api<Pod> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let pods = eventually("two pods ask", || async {
+        let pods = asking(&world).await;
+        if pods.len() == 2 { Ok(pods) } else { Err(format!("{} pods", pods.len())) }
+    });
+    for pod in pods.await {
+        let affinity = serde_json::to_value(&pod.spec.as_ref().unwrap().affinity).unwrap();
+        let node = if affinity.to_string().contains("\"bare\"") { "bare" } else { "half" };
+        let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod.name_any()},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node}});
+        let bound: Result<Value, _> = api
+            .create_subresource(
+                "binding",
+                &pod.name_any(),
+                &PostParams::default(),
+                &binding,
+            )
+            .await;
+        bound.unwrap();
+        let done = Patch::Merge(json!({"status": {"phase": "Succeeded"}}));
+        api.patch_status(&pod.name_any(), &PatchParams::default(), &done).await.unwrap();
+    }
+    let answer = tokio::task::spawn_blocking(move || child.join().unwrap()).await.unwrap();
+    assert_eq!((answer.code, answer.stderr.contains("node ")), (0, false), "{answer:?}");
+    let document = answer.json();
+    let said = |at: usize| {
+        (document["items"][at]["gpu_product"].clone(), document["items"][at]["gpu_memory_mib"].clone())
+    };
+    assert_eq!(said(0), (json!("NVIDIA H100 80GB HBM3"), json!(81559)));
+    assert_eq!(said(1), (json!("of-the-label"), json!(81559)));
+    assert_eq!(document["aggregate"]["model"], "of-the-label");
     assert!(asking(&world).await.is_empty());
 }
 

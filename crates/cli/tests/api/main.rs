@@ -9,4 +9,5 @@
 mod benchmark;
 mod check;
 mod gpus;
+mod kubelet;
 mod world;

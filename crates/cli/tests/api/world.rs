@@ -35,6 +35,8 @@ pub const NAMESPACE: &str = "dynamo-system";
 pub struct World {
     pub client: Client,
     pub kubeconfig: PathBuf,
+    /// Every request of the commands under test.
+    pub audit_log: PathBuf,
     /// Home of the programs that the command under test may find.
     tools: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
@@ -50,6 +52,7 @@ impl World {
         let world = Self {
             client,
             kubeconfig: plane.operator_kubeconfig(),
+            audit_log: plane.audit_log(),
             tools: tempfile::tempdir().unwrap(),
             _turn: turn,
         };
