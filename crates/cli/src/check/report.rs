@@ -92,7 +92,7 @@ impl Verdict {
         self
     }
 
-    /// The same without the first line, for texts that begin with a warning.
+    /// Passed, with a warning as the first line.
     pub fn caution_first(text: impl Into<String>) -> Self {
         let text = text.into();
         let mut verdict = Self::of(Outcome::Passed, Tone::Caution, format!("⚠️  {text}"));

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Shared},
+    stream,
+};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{
     Api, ResourceExt,
@@ -52,10 +56,10 @@ pub async fn enrich(cluster: &Cluster, options: &Options, items: &mut [Item]) ->
     if let Err(error) = sweep(&api, options).await {
         warnings.push(Error::of("remove pods that an earlier call left behind", &error).to_string());
     }
+    let call = Call { api, options, end, interrupted: interruption() };
     let asked = vague.into_iter().map(|at| {
-        let node = items[at].node_name.clone();
-        let api = &api;
-        async move { (at, ask(api, options, &node, end).await) }
+        let (node, call) = (items[at].node_name.clone(), &call);
+        async move { (at, call.ask(&node).await) }
     });
     let answers: Vec<_> = stream::iter(asked).buffered(options.parallel.into()).collect().await;
     for (at, answer) in answers {
@@ -86,31 +90,52 @@ async fn sweep(api: &Api<Pod>, options: &Options) -> Result<(), kube::Error> {
     Ok(())
 }
 
-/// What `nvidia-smi` said on `node`, or why it said nothing.
-async fn ask(api: &Api<Pod>, options: &Options, node: &str, end: Instant) -> Result<String, String> {
-    let pod = pod(options, node).map_err(|error| format!("the pod cannot be built: {error}"))?;
-    let name = pod.name_any();
-    if Instant::now() >= end {
-        return Err(format!("not asked: --smi-timeout {} is over", options.timeout));
-    }
-    let created = api.create(&PostParams::default(), &pod).await;
-    created.map_err(|error| Error::of(format!("create pod {name}"), &error).to_string())?;
-    let said = tokio::select! {
-        said = tokio::time::timeout_at(end, wait(api, &name)) => said,
-        _ = tokio::signal::ctrl_c() => Ok(Err("interrupted".to_owned())),
-    };
-    let gone = tokio::time::timeout(FAREWELL, api.delete(&name, &DeleteParams::default())).await;
-    let said = match said {
-        Ok(said) => said,
-        Err(_) => Err(format!("pod {name} did not end within {} s (--smi-timeout)", options.timeout)),
-    };
-    match gone {
-        Ok(Ok(_)) => said,
-        // The deadline ends it, and the next call sweeps it.
-        Ok(Err(error)) => {
-            said.map_err(|reason| format!("{reason}; {}", Error::of(format!("delete pod {name}"), &error)))
+/// One call of this command.
+struct Call<'a> {
+    api: Api<Pod>,
+    options: &'a Options,
+    end: Instant,
+    interrupted: Shared<BoxFuture<'static, ()>>,
+}
+
+/// Ready as soon as the user interrupts the program, which does not end it any more: pods must be removed first.
+fn interruption() -> Shared<BoxFuture<'static, ()>> {
+    let interrupted = tokio::signal::ctrl_c().map(|_| ()).boxed().shared();
+    // It listens from its first poll on.
+    let _ = interrupted.clone().now_or_never();
+    interrupted
+}
+
+impl Call<'_> {
+    /// What `nvidia-smi` said on `node`, or why it said nothing.
+    async fn ask(&self, node: &str) -> Result<String, String> {
+        let Self { api, options, end, interrupted } = self;
+        let pod = pod(options, node).map_err(|error| format!("the pod cannot be built: {error}"))?;
+        let name = pod.name_any();
+        if interrupted.clone().now_or_never().is_some() {
+            return Err("not asked: interrupted".to_owned());
         }
-        Err(_) => said.map_err(|reason| format!("{reason}; pod {name} could not be deleted in time")),
+        if Instant::now() >= *end {
+            return Err(format!("not asked: --smi-timeout {} is over", options.timeout));
+        }
+        let created = api.create(&PostParams::default(), &pod).await;
+        created.map_err(|error| Error::of(format!("create pod {name}"), &error).to_string())?;
+        let said = tokio::select! {
+            said = tokio::time::timeout_at(*end, wait(api, &name)) => said,
+            () = interrupted.clone() => Ok(Err("interrupted".to_owned())),
+        };
+        let gone = tokio::time::timeout(FAREWELL, api.delete(&name, &DeleteParams::default())).await;
+        let said = match said {
+            Ok(said) => said,
+            Err(_) => Err(format!("pod {name} did not end within {} s (--smi-timeout)", options.timeout)),
+        };
+        match gone {
+            Ok(Ok(_)) => said,
+            // The deadline ends it, and the next call sweeps it.
+            Ok(Err(error)) => said
+                .map_err(|reason| format!("{reason}; {}", Error::of(format!("delete pod {name}"), &error))),
+            Err(_) => said.map_err(|reason| format!("{reason}; pod {name} could not be deleted in time")),
+        }
     }
 }
 

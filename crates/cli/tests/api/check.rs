@@ -194,9 +194,7 @@ async fn an_operator_without_a_running_pod_fails_even_where_its_namespace_or_nam
     let world = World::empty().await;
     let waiting = container(false, json!({"waiting": {"reason": "ImagePullBackOff"}}));
     let labels = json!({"app": "gpu-operator"});
-    world
-        .pod("gpu-operator", "gpu-operator-Running".to_lowercase().as_str(), labels, "Pending", waiting)
-        .await;
+    world.pod("gpu-operator", "gpu-operator-running", labels, "Pending", waiting).await;
     let operator = one(&world, "gpu-operator");
     assert_eq!(operator["outcome"], "failed");
     assert_eq!(operator["lines"][0], "❌ GPU operator pods are not running");

@@ -1,12 +1,17 @@
 //! `dynamoctl gpus`: nodes as their labels and allocatable resources tell them, and pods that ask where they do not.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use dynamo_testkit::eventually;
+use dynamoctl::{cluster::Cluster, gpus::aggregate::Summary};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 use serde_json::{Value, json};
 
@@ -71,6 +76,17 @@ async fn nodes_are_read_page_by_page() {
     let log = std::fs::read_to_string(&world.audit_log).unwrap();
     let pages = log.lines().filter(|line| line.contains("/api/v1/nodes?") && line.contains("limit=250"));
     assert!(pages.clone().any(|line| line.contains("continue=")), "a second page");
+}
+
+#[tokio::test]
+async fn the_library_sums_up_what_a_sizing_tool_has_to_know() {
+    let world = World::empty().await;
+    let cluster = Cluster { client: world.client.clone(), namespace: NAMESPACE.to_owned() };
+    let summary = async || dynamoctl::gpus::summary(&cluster, None).await.unwrap();
+    assert_eq!(summary().await, Summary::default());
+    fleet(&world).await;
+    let expected = Summary { gpus_per_node: 8, model: "NVIDIA-H100-80GB-HBM3".to_owned(), vram: 81559 };
+    assert_eq!(summary().await, expected);
 }
 
 #[tokio::test]
@@ -173,14 +189,8 @@ async fn what_nvidia_smi_says_fills_only_what_labels_leave_open() {
         let node = if affinity.to_string().contains("\"bare\"") { "bare" } else { "half" };
         let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod.name_any()},
             "target": {"apiVersion": "v1", "kind": "Node", "name": node}});
-        let bound: Result<Value, _> = api
-            .create_subresource(
-                "binding",
-                &pod.name_any(),
-                &PostParams::default(),
-                &binding,
-            )
-            .await;
+        let bound: Result<Value, _> =
+            api.create_subresource("binding", &pod.name_any(), &PostParams::default(), &binding).await;
         bound.unwrap();
         let done = Patch::Merge(json!({"status": {"phase": "Succeeded"}}));
         api.patch_status(&pod.name_any(), &PatchParams::default(), &done).await.unwrap();
@@ -194,6 +204,26 @@ async fn what_nvidia_smi_says_fills_only_what_labels_leave_open() {
     assert_eq!(said(0), (json!("NVIDIA H100 80GB HBM3"), json!(81559)));
     assert_eq!(said(1), (json!("of-the-label"), json!(81559)));
     assert_eq!(document["aggregate"]["model"], "of-the-label");
+    assert!(asking(&world).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_interrupted_call_removes_its_pods_and_makes_no_more() {
+    let world = World::empty().await;
+    for node in ["a", "b", "c"] {
+        world.node(node, json!({}), json!({"nvidia.com/gpu": "1"})).await;
+    }
+    let words = ["gpus", "--enrich-smi", "--smi-parallel", "2", "-n", NAMESPACE];
+    let child = world.command(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("two pods ask", || async {
+        let pods = asking(&world).await.len();
+        if pods == 2 { Ok(()) } else { Err(format!("{pods} pods")) }
+    })
+    .await;
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let answer =
+        tokio::task::spawn_blocking(move || Answer::of(child.wait_with_output().unwrap())).await.unwrap();
+    assert_eq!(answer.stderr.matches("interrupted").count(), 3, "{answer:?}");
     assert!(asking(&world).await.is_empty());
 }
 
@@ -216,9 +246,9 @@ async fn missing_rights_for_pods_are_warnings() {
     let world = World::empty().await;
     world.node("bare", json!({}), json!({"nvidia.com/gpu": "2"})).await;
     let role = json!({"metadata": {"name": "nodes"}, "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}]});
-    let binding = json!({"metadata": {"name": "stranger-nodes"},
+    let binding = json!({"metadata": {"name": "node-reader"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "nodes"},
-        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "stranger"}]});
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "node-reader"}]});
     let roles: Api<k8s_openapi::api::rbac::v1::ClusterRole> = Api::all(world.client.clone());
     let apply = PatchParams::apply("test").force();
     let mut typed = role;
@@ -227,10 +257,10 @@ async fn missing_rights_for_pods_are_warnings() {
     roles.patch("nodes", &apply, &Patch::Apply(typed)).await.unwrap();
     world.make::<k8s_openapi::api::rbac::v1::ClusterRoleBinding>(binding).await;
     let words = ["gpus", "--enrich-smi", "-n", NAMESPACE, "-o", "csv"];
-    let stranger = world.stranger();
+    let reader = world.user("node-reader");
     // The authorizer learns of a binding a moment later.
     let answer = eventually("the right to list nodes", || async {
-        let answer = Answer::of(world.command_as(&stranger, &words).output().unwrap());
+        let answer = Answer::of(world.command_as(&reader, &words).output().unwrap());
         if answer.code == 0 { Ok(answer) } else { Err(answer.stderr) }
     })
     .await;

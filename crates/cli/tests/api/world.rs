@@ -193,10 +193,15 @@ impl World {
 
     /// The kubeconfig of a user to whom nobody gave a right.
     pub fn stranger(&self) -> PathBuf {
+        self.user("stranger")
+    }
+
+    /// The kubeconfig of a user with the rights that a test gives.
+    pub fn user(&self, name: &str) -> PathBuf {
         let text = std::fs::read_to_string(&self.kubeconfig).unwrap();
         let mut config: Value = serde_yaml_ng::from_str(&text).unwrap();
-        config["users"][0]["user"]["as"] = "stranger".into();
-        let file = self.tools.path().join("stranger.kubeconfig");
+        config["users"][0]["user"]["as"] = name.into();
+        let file = self.tools.path().join(format!("{name}.kubeconfig"));
         std::fs::write(&file, config.to_string()).unwrap();
         file
     }
