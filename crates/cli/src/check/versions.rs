@@ -48,7 +48,10 @@ fn ask(
     read: impl Fn(&str) -> Option<String>,
 ) -> Tool {
     let Some(file) = program::find(name, path) else { return Tool::Absent };
-    match program::run(Command::new(file).args(words), limit) {
+    // Without a cluster to ask, so that nothing of it lands in a cache of the program.
+    let mut command = Command::new(file);
+    command.args(words).env("KUBECONFIG", "/dev/null");
+    match program::run(&mut command, limit) {
         Ok(said) => match read(&said.stdout) {
             Some(version) if said.success => Tool::Version(version),
             _ => Tool::Mute(format!("{name} tells no version: {}", said.first_line())),
