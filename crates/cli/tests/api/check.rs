@@ -426,3 +426,13 @@ async fn yaml_says_what_json_says() {
     let yaml: Value = serde_yaml_ng::from_str(&world.run(&words("yaml")).stdout).unwrap();
     assert_eq!(yaml, world.run(&words("json")).json());
 }
+
+#[tokio::test]
+async fn programs_are_asked_for_their_version_without_a_cluster() {
+    let world = World::empty().await;
+    let version = "echo '{\"clientVersion\": {\"gitVersion\": \"v1.34.0\"}}'";
+    world.tool("kubectl", &format!("[ \"$KUBECONFIG\" = /dev/null ] && {version}"));
+    let mut command = world.command(&["check", "-o", "json"]);
+    let answer = Answer::of(command.env("KUBECONFIG", &world.kubeconfig).output().unwrap());
+    assert_eq!(entry(&answer.json(), "versions")["warnings"], json!([]), "{answer:?}");
+}
