@@ -1,14 +1,21 @@
 //! `dynamoctl`: what people run beside the operator.
 //! No rule of the platform is written here: everything is judged and rendered by the libraries that the operator uses.
 
+pub mod benchmark;
+pub mod check;
 pub mod cluster;
 pub mod console;
 pub mod diff;
 pub mod error;
 pub mod explain;
+pub mod gpus;
 pub mod manifest;
 pub mod output;
+pub mod pages;
+pub mod pods;
+pub mod program;
 pub mod render;
+pub mod sanity;
 pub mod schema;
 pub mod suggest;
 pub mod validate;
@@ -43,6 +50,14 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Prepare a namespace for benchmarks and profilers
+    Benchmark(benchmark::Arguments),
+    /// Check whether the cluster is ready for the platform
+    Check(check::Arguments),
+    /// List the GPUs of every node
+    Gpus(gpus::Arguments),
+    /// Report what this host or container has and lacks
+    Sanity(sanity::Arguments),
     /// Judge manifests by the rules of the admission webhook, without a cluster
     Validate(validate::Arguments),
     /// Show every object that the operator makes of graphs, for a cluster that is described or asked
@@ -57,6 +72,10 @@ impl Command {
     /// Runs to the end; text for people and for programs goes to `console`, what went wrong is the error.
     fn run(&self, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
         match self {
+            Self::Benchmark(arguments) => benchmark::run(arguments, target, console),
+            Self::Check(arguments) => check::run(arguments, target, console),
+            Self::Gpus(arguments) => gpus::run(arguments, target, console),
+            Self::Sanity(arguments) => sanity::run(arguments, target, console),
             Self::Validate(arguments) => validate::run(arguments, target, console),
             Self::Render(arguments) => render::run(arguments, target, console),
             Self::Diff(arguments) => diff::run(arguments, target, console),

@@ -1,4 +1,4 @@
-//! The command line on a real API server. One plane for all; each test has namespaces of its own.
+//! The command line on a real API server. Planes are shared; each test has namespaces of its own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,7 +6,12 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+mod benchmark;
+mod check;
 mod diff;
+mod gpus;
+mod kubelet;
 mod render;
 mod support;
 mod validate;
+mod world;

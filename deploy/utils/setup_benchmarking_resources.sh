@@ -1,0 +1,2 @@
+#!/bin/sh
+exec dynamoctl benchmark setup --manifests "$(dirname "$0")/manifests" "$@"
