@@ -71,7 +71,11 @@ fn reason(error: &kube::Error) -> String {
             "{}; ask for that right, or name another namespace with -n or another user with --context",
             status.message
         ),
-        404 if status.message.contains("could not find the requested resource") => {
+        // The second is the answer for a group that nobody serves.
+        404 if ["could not find the requested resource", "404 page not found"]
+            .iter()
+            .any(|text| status.message.contains(text)) =>
+        {
             "the cluster does not serve this kind; install the CRDs of the platform \
              (helm upgrade --install dynamo-crds deploy/helm/charts/crds)"
                 .to_owned()

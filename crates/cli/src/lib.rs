@@ -1,11 +1,16 @@
 //! `dynamoctl`: what people run beside the operator.
 //! No rule of the platform is written here: everything is judged and rendered by the libraries that the operator uses.
 
+pub mod causes;
 pub mod cluster;
 pub mod console;
 pub mod error;
+pub mod graphs;
+pub mod layout;
 pub mod manifest;
 pub mod output;
+pub mod status;
+pub mod suggest;
 pub mod validate;
 
 use std::{
@@ -37,6 +42,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show a graph as a tree, and why it is not ready
+    Status(status::Arguments),
     /// Judge manifests by the rules of the admission webhook, without a cluster
     Validate(validate::Arguments),
 }
@@ -45,6 +52,7 @@ impl Command {
     /// Runs to the end; text for people and for programs goes to `console`, what went wrong is the error.
     fn run(&self, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
         match self {
+            Self::Status(arguments) => status::run(arguments, target, console),
             Self::Validate(arguments) => validate::run(arguments, target, console),
         }
     }
