@@ -60,6 +60,15 @@ pub fn reads(log: &Path) -> Vec<String> {
     requests(log, &["get", "list"])
 }
 
+/// Every answered request of `user` that concerns a kind of objects, watches and streams as well.
+#[must_use]
+pub fn requests_of(log: &Path, user: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mine = events.filter(|event| event["user"]["username"] == user);
+    mine.filter_map(|event| line(&event, &[event["verb"].as_str()?])).collect()
+}
+
 fn requests(log: &Path, verbs: &[&str]) -> Vec<String> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     // The last line may be half written.

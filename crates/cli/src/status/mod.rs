@@ -52,3 +52,6 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
         Ok(ExitCode::from(u8::from(!report.graph.ready)))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use crate::causes::{Cause, Snapshot, is_ready, pods};
 
 /// Events that are shown.
 const EVENTS: usize = 8;
+const WARNING: &str = "Warning";
 
 /// The whole answer.
 #[derive(Debug, Serialize)]
@@ -256,17 +257,25 @@ fn pod_view(snapshot: &Snapshot, pod: &Pod) -> PodView {
     }
 }
 
-/// The latest events about objects of the graph, warnings first to be kept.
+/// The latest events about objects of the graph. The same reason at the same object is one event; warnings are kept
+/// before others.
 fn events(snapshot: &Snapshot) -> Vec<SeenEvent> {
     let mut mine: Vec<&Event> = snapshot.events.iter().filter(|event| is_about(snapshot, event)).collect();
-    mine.sort_by_key(|event| (is_warning(event), pods::seen(event)));
-    let mut kept = mine.split_off(mine.len().saturating_sub(EVENTS));
-    kept.sort_by_key(|event| (pods::seen(event), event.metadata.name.clone()));
-    kept.into_iter().map(seen_event).collect()
-}
-
-fn is_warning(event: &Event) -> bool {
-    event.type_.as_deref() == Some("Warning")
+    mine.sort_by_key(|event| (pods::seen(event), event.metadata.name.clone()));
+    let mut merged: Vec<SeenEvent> = Vec::new();
+    for event in mine {
+        let mut event = seen_event(event);
+        let is_same = |other: &SeenEvent| (&other.reason, &other.object) == (&event.reason, &event.object);
+        if let Some(at) = merged.iter().position(is_same) {
+            event.count = event.count.saturating_add(merged.remove(at).count);
+        }
+        merged.push(event);
+    }
+    while merged.len() > EVENTS {
+        let calm = merged.iter().position(|event| event.r#type != WARNING);
+        merged.remove(calm.unwrap_or(0));
+    }
+    merged
 }
 
 fn is_about(snapshot: &Snapshot, event: &Event) -> bool {
