@@ -109,10 +109,21 @@ impl Target {
     /// # Errors
     /// There is no kubeconfig or no such context, or it makes no client.
     pub async fn connect(&self) -> Result<Cluster, Error> {
+        self.connect_with(Some(Duration::from_secs(self.request_timeout.into()))).await
+    }
+
+    /// The same for answers that go on, such as a log that is followed: they may be silent for any time.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_for_streams(&self) -> Result<Cluster, Error> {
+        self.connect_with(None).await
+    }
+
+    async fn connect_with(&self, read_timeout: Option<Duration>) -> Result<Cluster, Error> {
         let mut config = self.config().await?;
-        let limit = Duration::from_secs(self.request_timeout.into());
-        config.connect_timeout = Some(limit);
-        config.read_timeout = Some(limit);
+        config.connect_timeout = Some(Duration::from_secs(self.request_timeout.into()));
+        config.read_timeout = read_timeout;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(Error::Client)?;
         Ok(Cluster { client, namespace })

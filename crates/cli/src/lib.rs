@@ -4,14 +4,19 @@
 pub mod causes;
 pub mod cluster;
 pub mod console;
+pub mod duration;
 pub mod error;
 pub mod graphs;
 pub mod layout;
+pub mod logs;
 pub mod manifest;
 pub mod output;
+pub mod restart;
+pub mod scale;
 pub mod status;
 pub mod suggest;
 pub mod validate;
+pub mod wait;
 
 use std::{
     ffi::OsString,
@@ -42,18 +47,30 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print the logs of a graph's pods
+    Logs(logs::Arguments),
+    /// Replace the pods of a graph, one service after the other
+    Restart(restart::Arguments),
+    /// Set the replicas of services
+    Scale(scale::Arguments),
     /// Show a graph as a tree, and why it is not ready
     Status(status::Arguments),
     /// Judge manifests by the rules of the admission webhook, without a cluster
     Validate(validate::Arguments),
+    /// Wait until a graph is ready
+    Wait(wait::Arguments),
 }
 
 impl Command {
     /// Runs to the end; text for people and for programs goes to `console`, what went wrong is the error.
     fn run(&self, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
         match self {
+            Self::Logs(arguments) => logs::run(arguments, target, console),
+            Self::Restart(arguments) => restart::run(arguments, target, console),
+            Self::Scale(arguments) => scale::run(arguments, target, console),
             Self::Status(arguments) => status::run(arguments, target, console),
             Self::Validate(arguments) => validate::run(arguments, target, console),
+            Self::Wait(arguments) => wait::run(arguments, target, console),
         }
     }
 }

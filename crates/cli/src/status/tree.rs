@@ -45,6 +45,15 @@ pub fn write(report: &Report, now: Timestamp, console: &mut Console<'_>) -> io::
     Ok(())
 }
 
+/// Writes the causes alone.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn write_causes(report: &Report, console: &mut Console<'_>) -> io::Result<()> {
+    let width = console.width();
+    Lines { console, width }.causes(report)
+}
+
 fn said(condition: &ConditionView, generation: i64) -> String {
     let stale = match condition.observed_generation {
         Some(observed) if observed < generation => format!(" (of generation {observed}, not {generation})"),

@@ -3,5 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod kubelet;
+mod lifecycle;
+mod logs;
 mod running;
 mod status;
