@@ -124,6 +124,8 @@ impl Target {
         let mut config = self.config().await?;
         config.connect_timeout = Some(Duration::from_secs(self.request_timeout.into()));
         config.read_timeout = read_timeout;
+        // The client's own retries of 429, 503 and 504 take minutes; somebody waits for this answer.
+        config.default_retry = false;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(Error::Client)?;
         Ok(Cluster { client, namespace })

@@ -15,6 +15,7 @@ pub mod restart;
 pub mod scale;
 pub mod status;
 pub mod suggest;
+pub mod top;
 pub mod validate;
 pub mod wait;
 
@@ -55,6 +56,8 @@ enum Command {
     Scale(scale::Arguments),
     /// Show a graph as a tree, and why it is not ready
     Status(status::Arguments),
+    /// Show tokens per second, latencies, queues and cache use of each service, from Prometheus
+    Top(top::Arguments),
     /// Judge manifests by the rules of the admission webhook, without a cluster
     Validate(validate::Arguments),
     /// Wait until a graph is ready
@@ -69,6 +72,7 @@ impl Command {
             Self::Restart(arguments) => restart::run(arguments, target, console),
             Self::Scale(arguments) => scale::run(arguments, target, console),
             Self::Status(arguments) => status::run(arguments, target, console),
+            Self::Top(arguments) => top::run(arguments, target, console),
             Self::Validate(arguments) => validate::run(arguments, target, console),
             Self::Wait(arguments) => wait::run(arguments, target, console),
         }

@@ -8,3 +8,4 @@ mod lifecycle;
 mod logs;
 mod running;
 mod status;
+mod top;
