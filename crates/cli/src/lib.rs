@@ -2,15 +2,19 @@
 //! No rule of the platform is written here: everything is judged and rendered by the libraries that the operator uses.
 
 pub mod causes;
+pub mod chat;
 pub mod cluster;
 pub mod console;
 pub mod duration;
 pub mod error;
+pub mod forward;
 pub mod graphs;
+pub mod helm;
 pub mod layout;
 pub mod logs;
 pub mod manifest;
 pub mod output;
+pub mod port_forward;
 pub mod restart;
 pub mod scale;
 pub mod status;
@@ -48,8 +52,14 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Talk to the model of a graph
+    Chat(chat::Arguments),
+    /// Install or upgrade the platform with Helm
+    Install(helm::InstallArguments),
     /// Print the logs of a graph's pods
     Logs(logs::Arguments),
+    /// Open the frontend of a graph at a port of this machine
+    PortForward(port_forward::Arguments),
     /// Replace the pods of a graph, one service after the other
     Restart(restart::Arguments),
     /// Set the replicas of services
@@ -58,6 +68,8 @@ enum Command {
     Status(status::Arguments),
     /// Show tokens per second, latencies, queues and cache use of each service, from Prometheus
     Top(top::Arguments),
+    /// Uninstall the platform with Helm
+    Uninstall(helm::UninstallArguments),
     /// Judge manifests by the rules of the admission webhook, without a cluster
     Validate(validate::Arguments),
     /// Wait until a graph is ready
@@ -68,11 +80,15 @@ impl Command {
     /// Runs to the end; text for people and for programs goes to `console`, what went wrong is the error.
     fn run(&self, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
         match self {
+            Self::Chat(arguments) => chat::run(arguments, target, console),
+            Self::Install(arguments) => helm::install(arguments, target, console),
             Self::Logs(arguments) => logs::run(arguments, target, console),
+            Self::PortForward(arguments) => port_forward::run(arguments, target, console),
             Self::Restart(arguments) => restart::run(arguments, target, console),
             Self::Scale(arguments) => scale::run(arguments, target, console),
             Self::Status(arguments) => status::run(arguments, target, console),
             Self::Top(arguments) => top::run(arguments, target, console),
+            Self::Uninstall(arguments) => helm::uninstall(arguments, target, console),
             Self::Validate(arguments) => validate::run(arguments, target, console),
             Self::Wait(arguments) => wait::run(arguments, target, console),
         }
