@@ -48,8 +48,13 @@ struct Release {
 }
 
 const CRDS: &str = "dynamo-crds";
-/// Where the guide installs.
+/// Where the guide installs the platform.
 const NAMESPACE: &str = "dynamo-system";
+/// Where it has the release of the definitions, which belong to no namespace: this one is always there.
+const CRDS_NAMESPACE: &str = "default";
+
+/// One call of Helm: its words, and the namespace of the release.
+type Call<'a> = (Vec<OsString>, &'a str);
 
 /// Installs or upgrades the definitions and the platform; the exit code is that of Helm.
 ///
@@ -68,12 +73,12 @@ pub fn install(
     };
     let mut calls = Vec::new();
     if !arguments.skip_crds {
-        calls.push(upgrade(CRDS, chart("crds")));
+        calls.push((upgrade(CRDS, chart("crds")), CRDS_NAMESPACE));
     }
     let mut platform = upgrade(&arguments.release.release, chart("platform"));
     platform.push("--create-namespace".into());
     platform.extend(arguments.helm.iter().cloned());
-    calls.push(platform);
+    calls.push((platform, namespace(target)));
     run(calls, target, arguments.release.dry_run, console)
 }
 
@@ -87,21 +92,22 @@ pub fn uninstall(
     console: &mut Console<'_>,
 ) -> Result<ExitCode, Error> {
     let words = |release: &str| ["uninstall", release].map(OsString::from).to_vec();
-    let mut calls = vec![words(&arguments.release.release)];
+    let mut calls = vec![(words(&arguments.release.release), namespace(target))];
     if arguments.crds {
-        calls.push(words(CRDS));
+        calls.push((words(CRDS), CRDS_NAMESPACE));
     }
     run(calls, target, arguments.release.dry_run, console)
 }
 
 fn run(
-    calls: Vec<Vec<OsString>>,
+    calls: Vec<Call<'_>>,
     target: &Target,
     is_dry: bool,
     console: &mut Console<'_>,
 ) -> Result<ExitCode, Error> {
-    for mut words in calls {
-        words.extend(place(target));
+    for (mut words, namespace) in calls {
+        // After the verb: arguments of the caller come last and win.
+        words.splice(1..1, place(target, namespace));
         let shown: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         writeln!(console, "helm {}", shown.join(" "))?;
         // Helm writes to the same place.
@@ -121,10 +127,13 @@ fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+fn namespace(target: &Target) -> &str {
+    target.namespace.as_deref().unwrap_or(NAMESPACE)
+}
+
 /// The cluster and the namespace, as Helm takes them.
-fn place(target: &Target) -> Vec<OsString> {
-    let mut words: Vec<OsString> =
-        vec!["--namespace".into(), target.namespace.as_deref().unwrap_or(NAMESPACE).into()];
+fn place(target: &Target, namespace: &str) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["--namespace".into(), namespace.into()];
     if let Some(file) = &target.kubeconfig {
         words.extend(["--kubeconfig".into(), file.clone().into_os_string()]);
     }

@@ -4,6 +4,7 @@
 pub mod causes;
 pub mod chat;
 pub mod cluster;
+pub mod completion;
 pub mod console;
 pub mod duration;
 pub mod error;
@@ -15,6 +16,8 @@ pub mod logs;
 pub mod manifest;
 pub mod output;
 pub mod port_forward;
+pub mod program;
+pub mod reference;
 pub mod restart;
 pub mod scale;
 pub mod status;
@@ -29,12 +32,13 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 use crate::{
     cluster::Target,
     console::{ColorChoice, Console},
     error::Error,
+    program::Name,
 };
 
 /// Tool of the Dynamo platform.
@@ -54,10 +58,15 @@ pub struct Arguments {
 enum Command {
     /// Talk to the model of a graph
     Chat(chat::Arguments),
+    /// Print the script that completes commands and names of graphs in a shell
+    Completion(completion::Arguments),
     /// Install or upgrade the platform with Helm
     Install(helm::InstallArguments),
     /// Print the logs of a graph's pods
     Logs(logs::Arguments),
+    /// Write the man pages
+    #[command(hide = true)]
+    Man(reference::ManArguments),
     /// Open the frontend of a graph at a port of this machine
     PortForward(port_forward::Arguments),
     /// Replace the pods of a graph, one service after the other
@@ -81,8 +90,10 @@ impl Command {
     fn run(&self, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
         match self {
             Self::Chat(arguments) => chat::run(arguments, target, console),
+            Self::Completion(arguments) => completion::run(arguments, console),
             Self::Install(arguments) => helm::install(arguments, target, console),
             Self::Logs(arguments) => logs::run(arguments, target, console),
+            Self::Man(arguments) => reference::man(arguments),
             Self::PortForward(arguments) => port_forward::run(arguments, target, console),
             Self::Restart(arguments) => restart::run(arguments, target, console),
             Self::Scale(arguments) => scale::run(arguments, target, console),
@@ -98,7 +109,19 @@ impl Command {
 /// The whole program: arguments of the process, standard streams, and the exit code: 0 done, 1 the answer is no, 2 wrong
 /// use or no answer.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let name = Name::of(std::env::args_os().next().as_deref());
+    if name == Name::KubectlCompletion {
+        // kubectl shows nothing but candidates.
+        let _ = completion::answer_kubectl(std::env::args_os().skip(1), &mut io::stdout().lock());
+        return ExitCode::SUCCESS;
+    }
+    match completion::answer(name) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => error.exit(),
+    }
+    let matches = program::command(name).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let stdout = io::stdout();
     let mut out = io::BufWriter::new(arguments.color.stream(stdout.lock()));
     let code = run(&arguments, &mut Console::of_process(&mut out));

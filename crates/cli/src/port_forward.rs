@@ -5,6 +5,7 @@ use std::{io::Write, process::ExitCode};
 
 use crate::{
     cluster::{Target, block_on},
+    completion,
     console::Console,
     error::Error,
     forward, graphs,
@@ -14,7 +15,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Name of the graph
-    #[arg(value_name = "GRAPH")]
+    #[arg(add = completion::graphs(), value_name = "GRAPH")]
     graph: String,
     /// Port of this machine; 0 is any free one
     #[arg(value_name = "PORT", default_value_t = 8000)]

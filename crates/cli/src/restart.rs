@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::{
     cluster::{self, Cluster, Target, block_on},
+    completion,
     console::Console,
     error::Error,
     graphs::{self, api},
@@ -20,7 +21,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Name of the graph
-    #[arg(value_name = "GRAPH")]
+    #[arg(add = completion::graphs(), value_name = "GRAPH")]
     graph: String,
     /// Services to restart alone; without any the whole graph is restarted
     #[arg(value_name = "SERVICE")]

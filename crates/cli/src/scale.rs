@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{self, Cluster, Target, block_on},
+    completion,
     console::Console,
     error::Error,
     graphs::{self, api},
@@ -19,7 +20,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Name of the graph
-    #[arg(value_name = "GRAPH")]
+    #[arg(add = completion::graphs(), value_name = "GRAPH")]
     graph: String,
     /// Services and their replicas
     #[arg(required = true, value_name = "SERVICE=N")]

@@ -15,6 +15,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::{
     causes::{Cause, is_ready},
     cluster::{self, Cluster, Target, block_on},
+    completion,
     console::Console,
     duration,
     error::Error,
@@ -26,7 +27,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Name of the graph
-    #[arg(value_name = "GRAPH")]
+    #[arg(add = completion::graphs(), value_name = "GRAPH")]
     graph: String,
     /// What to wait for
     #[arg(long = "for", value_enum, default_value_t = Goal::Ready, value_name = "GOAL")]

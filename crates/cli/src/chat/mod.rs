@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     cluster::{Target, block_on},
+    completion,
     console::Console,
     error::Error,
     forward, graphs,
@@ -20,7 +21,7 @@ use api::{Endpoint, Message};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Name of the graph
-    #[arg(value_name = "GRAPH", required_unless_present = "url")]
+    #[arg(add = completion::graphs(), value_name = "GRAPH", required_unless_present = "url")]
     graph: Option<String>,
     /// What to say; without it a conversation, or the text of standard input
     #[arg(value_name = "PROMPT")]

@@ -14,6 +14,7 @@ use kube::api::LogParams;
 
 use crate::{
     cluster::{self, Cluster, Target, block_on},
+    completion,
     console::Console,
     duration,
     error::Error,
@@ -25,7 +26,7 @@ use sources::{Source, sources};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Name of the graph
-    #[arg(value_name = "GRAPH")]
+    #[arg(add = completion::graphs(), value_name = "GRAPH")]
     graph: String,
     /// Only the pods of this service
     #[arg(value_name = "SERVICE")]

@@ -12,6 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::{
     cluster::{Target, block_on},
+    completion,
     console::Console,
     error::Error,
     output::{Format, write_document},
@@ -21,7 +22,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Name of the graph; without it all graphs are listed
-    #[arg(value_name = "GRAPH", conflicts_with = "all_namespaces")]
+    #[arg(add = completion::graphs(), value_name = "GRAPH", conflicts_with = "all_namespaces")]
     graph: Option<String>,
     /// List the graphs of all namespaces
     #[arg(short = 'A', long)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::{
     cluster::{Target, block_on},
+    completion,
     console::Console,
     duration,
     error::Error,
@@ -25,7 +26,7 @@ use queries::{COMPONENT, FIGURES, Figure};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Name of the graph
-    #[arg(value_name = "GRAPH")]
+    #[arg(add = completion::graphs(), value_name = "GRAPH")]
     graph: String,
     /// Prometheus to ask; without it the one of the cluster, through the API server
     #[arg(long, value_name = "URL")]
