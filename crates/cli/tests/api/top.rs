@@ -11,10 +11,7 @@ use dynamo_devkit::{
     tools::{self, Tool},
 };
 use dynamo_testkit::{Plane, eventually};
-use k8s_openapi::api::{
-    core::v1::{Pod, Service},
-    discovery::v1::EndpointSlice,
-};
+use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -152,15 +149,16 @@ async fn the_figures_of_each_service_come_from_prometheus_by_url_and_through_the
     pods.create(&PostParams::default(), &pod).await.unwrap();
     let status = json!({"status": {"podIP": address, "podIPs": [{"ip": address}]}});
     pods.patch_status("prometheus-0", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
-    let endpoints: EndpointSlice = serde_json::from_value(json!({
-        "metadata": {"name": "prometheus-1", "labels": {"kubernetes.io/service-name": "prometheus-operated"}},
-        "addressType": "IPv4", "endpoints": [{"addresses": [address], "conditions": {"ready": true},
-            "targetRef": {"kind": "Pod", "namespace": ns, "name": "prometheus-0"}}],
-        "ports": [{"name": "web", "port": port}],
+    let endpoints: Endpoints = serde_json::from_value(json!({
+        "metadata": {"name": "prometheus-operated"},
+        "subsets": [{
+            "addresses": [{"ip": address, "targetRef": {"kind": "Pod", "namespace": ns, "name": "prometheus-0"}}],
+            "ports": [{"name": "web", "port": port}],
+        }],
     }))
     .unwrap();
     api::<Service>(&client, &ns).create(&PostParams::default(), &service).await.unwrap();
-    api::<EndpointSlice>(&client, &ns).create(&PostParams::default(), &endpoints).await.unwrap();
+    api::<Endpoints>(&client, &ns).create(&PostParams::default(), &endpoints).await.unwrap();
     let found = eventually("the API server knows the endpoint", || async {
         let found = dynamoctl(&ns, &["top", "g", "--window", "10s"]);
         if found.code == 0 { Ok(found) } else { Err(format!("{found:?}")) }
