@@ -6,6 +6,7 @@ use std::{fmt::Write, path::PathBuf, process::ExitCode};
 use clap::{Arg, ArgAction, Command};
 
 use crate::{
+    causes::Kind,
     error::Error,
     program::{Name, command},
 };
@@ -39,6 +40,16 @@ As `kubectl-dynamo` in the path it is also `kubectl dynamo`; a second link `kube
 completions. Exit codes: 0 done, 1 the answer is no, 2 wrong use or no answer.
 ";
 
+const CAUSES: &str = "
+## Causes of not being ready
+
+What `status -o json` gives as `firstCause.kind`, by rank: of causes at the same place the first one is told first, and what
+stands in the way of the whole graph comes before what stands in the way of one pod.
+
+| Kind | Meaning | May waiting help? |
+|---|---|---|
+";
+
 /// The page as Markdown.
 pub fn page() -> String {
     let mut root = command(Name::Dynamoctl);
@@ -48,6 +59,12 @@ pub fn page() -> String {
     arguments(&mut page, root.get_arguments().filter(|argument| argument.is_global_set()));
     for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
         section(&mut page, command, "##");
+    }
+    page.push_str(CAUSES);
+    for kind in Kind::ALL {
+        let waiting = if kind.waiting_may_help() { "yes" } else { "no" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "| `{kind:?}` | {} | {waiting} |", kind.title());
     }
     page
 }

@@ -46,7 +46,10 @@ fn of_graph(kind: Kind, words: &Words<'_>) -> Vec<String> {
             Kind::OperatorSilent => vec![
                 "look for a running operator: kubectl get pods -A -l app.kubernetes.io/name=dynamo-operator"
                     .into(),
-                format!("does another operator claim the namespace? kubectl get lease {n}"),
+                format!(
+                "a cluster-wide operator leaves namespaces alone that another one claims (kubectl get lease {n}) or \
+                 whose name contains ephemeral"
+            ),
                 "read its log: not reconciled, or a field that does not fit its type".into(),
             ],
             Kind::Invalid => vec![

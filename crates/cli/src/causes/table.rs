@@ -40,6 +40,40 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, by rank.
+    pub const ALL: [Self; 30] = [
+        Self::Deleting,
+        Self::OperatorSilent,
+        Self::Invalid,
+        Self::NoOrchestrator,
+        Self::WebhookDown,
+        Self::AdmissionDenied,
+        Self::QuotaExceeded,
+        Self::AccountMissing,
+        Self::PodSecurity,
+        Self::ApiMissing,
+        Self::NameTaken,
+        Self::WriteFailed,
+        Self::Paused,
+        Self::ImageMissing,
+        Self::ObjectMissing,
+        Self::ClaimMissing,
+        Self::ImagePull,
+        Self::ContainerRefused,
+        Self::ModelLoad,
+        Self::OutOfMemory,
+        Self::CrashLoop,
+        Self::NoGpu,
+        Self::ClaimUnbound,
+        Self::Unschedulable,
+        Self::MountFails,
+        Self::ProbeFails,
+        Self::PodOver,
+        Self::NotReadyYet,
+        Self::Late,
+        Self::Starting,
+    ];
+
     /// The cause in a few words.
     pub fn title(self) -> &'static str {
         match self {
@@ -94,5 +128,22 @@ impl Kind {
     /// Whether the graph must be changed before anything else can happen: nothing outside of it repairs this.
     pub fn ends_waiting(self) -> bool {
         matches!(self, Self::Deleting | Self::Invalid | Self::NoOrchestrator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Level, *};
+    use crate::causes::Cause;
+
+    #[test]
+    fn every_cause_has_its_rank_its_words_and_something_to_do() {
+        assert!(Kind::ALL.is_sorted());
+        assert_eq!(Kind::ALL.len(), Kind::Starting as usize + 1);
+        for kind in Kind::ALL {
+            let cause = Cause::of(Level::Pod, kind, ("Pod", "g-worker-1".to_owned()), "why");
+            assert!(!kind.title().is_empty() && !cause.next("ns", "g").is_empty(), "{kind:?}");
+            assert!(!(kind.ends_waiting() && kind.waiting_may_help()), "{kind:?}");
+        }
     }
 }

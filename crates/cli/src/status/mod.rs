@@ -1,6 +1,7 @@
 //! `dynamoctl status`: a graph as a tree, and the first cause of not being ready.
 //! Gathers, judges, prints; each of the three is a module of its own.
 
+pub mod events;
 pub mod gather;
 mod overview;
 pub mod report;

@@ -3,7 +3,7 @@
 use dynamo_testkit::{eventually, nodes};
 use k8s_openapi::api::{
     admissionregistration::v1::ValidatingWebhookConfiguration,
-    core::v1::{Event, Pod, ResourceQuota},
+    core::v1::{Event, Namespace, Pod, ResourceQuota},
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -22,6 +22,8 @@ enum Stage {
     Quota,
     Webhook,
     Multinode,
+    /// No operator serves the namespace.
+    Unserved,
 }
 
 fn container(state: &Value, last: &Value) -> Value {
@@ -115,6 +117,13 @@ fn table() -> Vec<(&'static str, Stage, &'static str, &'static str, &'static str
         ),
         ("webhook down", Stage::Webhook, "WebhookDown", "failed calling webhook", "port 9443"),
         (
+            "no operator",
+            Stage::Unserved,
+            "OperatorSilent",
+            "no condition Ready",
+            "whose name contains ephemeral",
+        ),
+        (
             "orchestrator missing",
             Stage::Multinode,
             "NoOrchestrator",
@@ -144,6 +153,14 @@ async fn quota(client: &Client, namespace: &str) {
         quota.status.and_then(|status| status.used).map(drop).ok_or_else(|| "no status".to_owned())
     })
     .await;
+}
+
+/// A namespace that cluster-wide operators never serve.
+async fn ephemeral(client: &Client) -> String {
+    let mut namespace = Namespace::default();
+    namespace.metadata.name = Some("test-ephemeral".to_owned());
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+    "test-ephemeral".to_owned()
 }
 
 /// A webhook of the platform that nobody serves any more: the operator's own writes are refused.
@@ -180,7 +197,7 @@ async fn tell(client: &Client, namespace: &str, pod: &Pod, number: usize, event:
 #[tokio::test]
 async fn the_true_first_cause_of_each_staged_failure_is_named_with_what_to_do() {
     for (failure, stage, kind, said, to_do) in table() {
-        let (client, ns) = start().await;
+        let (client, mut ns) = start().await;
         let mut graph = worker("g");
         let mut webhook = None;
         match &stage {
@@ -190,6 +207,7 @@ async fn the_true_first_cause_of_each_staged_failure_is_named_with_what_to_do() 
                 graph["spec"]["services"]["Worker"]["multinode"] = json!({"nodeCount": 2});
                 graph["spec"]["services"]["Worker"]["resources"] = json!({"limits": {"gpu": "1"}});
             }
+            Stage::Unserved => ns = ephemeral(&client).await,
             Stage::Pod(..) => {}
         }
         create(&client, &ns, &graph).await;
