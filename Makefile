@@ -42,8 +42,8 @@ lint: ## formatting, lints, dependency policy
 test-unit: ## pure tests and golden files
 	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT_PROGRAMS))
 
-test-api: ## tests on a real API server, etcd and NATS server
-	@$(DEVKIT) tools kubernetes etcd nats >/dev/null
+test-api: ## tests on a real API server, etcd, NATS server and Prometheus
+	@$(DEVKIT) tools kubernetes etcd nats prometheus >/dev/null
 	cargo test --workspace --test 'api' --test 'api_*'
 
 test-chart: ## tests of the Helm charts, some on a real API server, and of dashboards and alerts

@@ -71,7 +71,11 @@ fn reason(error: &kube::Error) -> String {
             "{}; ask for that right, or name another namespace with -n or another user with --context",
             status.message
         ),
-        404 if status.message.contains("could not find the requested resource") => {
+        // The second is the answer for a group that nobody serves.
+        404 if ["could not find the requested resource", "404 page not found"]
+            .iter()
+            .any(|text| status.message.contains(text)) =>
+        {
             "the cluster does not serve this kind; install the CRDs of the platform \
              (helm upgrade --install dynamo-crds deploy/helm/charts/crds)"
                 .to_owned()
@@ -105,10 +109,23 @@ impl Target {
     /// # Errors
     /// There is no kubeconfig or no such context, or it makes no client.
     pub async fn connect(&self) -> Result<Cluster, Error> {
+        self.connect_with(Some(Duration::from_secs(self.request_timeout.into()))).await
+    }
+
+    /// The same for answers that go on, such as a log that is followed: they may be silent for any time.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_for_streams(&self) -> Result<Cluster, Error> {
+        self.connect_with(None).await
+    }
+
+    async fn connect_with(&self, read_timeout: Option<Duration>) -> Result<Cluster, Error> {
         let mut config = self.config().await?;
-        let limit = Duration::from_secs(self.request_timeout.into());
-        config.connect_timeout = Some(limit);
-        config.read_timeout = Some(limit);
+        config.connect_timeout = Some(Duration::from_secs(self.request_timeout.into()));
+        config.read_timeout = read_timeout;
+        // The client's own retries of 429, 503 and 504 take minutes; somebody waits for this answer.
+        config.default_retry = false;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(Error::Client)?;
         Ok(Cluster { client, namespace })

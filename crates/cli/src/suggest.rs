@@ -28,6 +28,21 @@ pub fn question<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Str
     nearest(word, known).map_or_else(String::new, |meant| format!(": did you mean {meant:?}?"))
 }
 
+/// ` (did you mean "<word>"?)`, or the known words when none is like it; empty when nothing is known.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 10;
+    let known: Vec<&str> = known.into_iter().collect();
+    match nearest(word, known.iter().copied()) {
+        Some(meant) => format!(" (did you mean {meant:?}?)"),
+        None if known.is_empty() => String::new(),
+        None => {
+            let more = if known.len() > SHOWN { ", ..." } else { "" };
+            let shown: Vec<&str> = known.into_iter().take(SHOWN).collect();
+            format!(" (there are: {}{more})", shown.join(", "))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +62,13 @@ mod tests {
         ] {
             assert_eq!(nearest(word, known), meant, "{word}");
         }
+    }
+
+    #[test]
+    fn the_nearest_name_is_offered_and_all_names_when_none_is_near() {
+        assert_eq!(did_you_mean("worker", ["Frontend", "Worker"]), " (did you mean \"Worker\"?)");
+        assert_eq!(did_you_mean("aggg", ["agg", "disagg"]), " (did you mean \"agg\"?)");
+        assert_eq!(did_you_mean("xyz", ["agg", "other"]), " (there are: agg, other)");
+        assert_eq!(did_you_mean("xyz", []), "");
     }
 }

@@ -14,6 +14,7 @@ pub mod fence;
 pub mod finalizer;
 pub mod lease;
 pub mod metrics;
+pub mod pods;
 pub mod prune;
 pub mod status;
 mod transport;

@@ -1,7 +1,7 @@
 //! The write log of an operator, read from the API server's audit log.
 //! Reads and leases are left out: the promise is about writes.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -58,6 +58,18 @@ pub fn writes(log: &Path) -> Vec<String> {
 #[must_use]
 pub fn reads(log: &Path) -> Vec<String> {
     requests(log, &["get", "list"])
+}
+
+/// Every answered request of `user` that concerns a kind of objects, watches and streams as well.
+#[must_use]
+pub fn requests_of(log: &Path, user: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    // A stream is told when it begins and when it ends.
+    let mut known = HashSet::new();
+    let mine = events.filter(|event| event["user"]["username"] == user);
+    let once = mine.filter(|event| known.insert(event["auditID"].to_string()));
+    once.filter_map(|event| line(&event, &[event["verb"].as_str()?])).collect()
 }
 
 fn requests(log: &Path, verbs: &[&str]) -> Vec<String> {

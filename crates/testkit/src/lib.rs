@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod balancer;
+pub mod kubelet;
 pub mod nodes;
 pub mod operator;
 pub mod plane;
@@ -13,6 +14,7 @@ pub mod wait;
 pub mod webhooks;
 
 pub use balancer::Balancer;
+pub use kubelet::Kubelet;
 pub use operator::Operator;
 pub use plane::Plane;
 pub use proxy::Proxy;

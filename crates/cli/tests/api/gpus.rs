@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use dynamo_testkit::eventually;
+use dynamo_testkit::{Kubelet, eventually};
 use dynamoctl::{cluster::Cluster, gpus::aggregate::Summary};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
@@ -15,10 +15,7 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    kubelet::Kubelet,
-    world::{Answer, NAMESPACE, World},
-};
+use crate::world::{Answer, NAMESPACE, World};
 
 async fn fleet(world: &World) {
     let labels = json!({"nvidia.com/gpu.count": "8", "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
@@ -172,7 +169,7 @@ async fn what_nvidia_smi_says_fills_only_what_labels_leave_open() {
     world.node("bare", json!({}), json!({"nvidia.com/gpu": "2"})).await;
     world.node("half", labels, json!({"nvidia.com/gpu": "4"})).await;
     for node in ["bare", "half"] {
-        kubelet.serve(&world, node).await;
+        kubelet.serve(&world.client, node).await;
     }
     let child = std::thread::spawn({
         let mut command =

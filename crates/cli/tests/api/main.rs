@@ -10,7 +10,6 @@ mod benchmark;
 mod check;
 mod diff;
 mod gpus;
-mod kubelet;
 mod render;
 mod support;
 mod validate;

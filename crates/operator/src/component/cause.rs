@@ -2,9 +2,10 @@
 //! revision. Pure; the same state gives the same words.
 
 use dynamo_api::conditions::FALSE;
+use dynamo_kubekit::pods::{newest_revision, trouble::Kind};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 
-use crate::pods::{TroubledPod, trouble::Kind};
+use crate::pods::TroubledPod;
 
 /// Why a component is not ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,16 +87,6 @@ fn worst(deployment: &Deployment, pods: &[TroubledPod]) -> Option<(Kind, Cause)>
         _ => text.push_str(&format!(" (and {others} more pods)")),
     }
     Some((kind, Cause { terminal: first.trouble.is_terminal(), text, what }))
-}
-
-/// The revision of the newest ReplicaSet. The Deployment's controller names that, in quotation marks, in each message
-/// of the condition `Progressing` but that of a pause.
-fn newest_revision(deployment: &Deployment) -> Option<&str> {
-    let conditions = deployment.status.as_ref()?.conditions.as_deref()?;
-    let progressing = conditions.iter().find(|condition| condition.type_ == "Progressing")?;
-    let replica_set = progressing.message.as_deref()?.split('"').nth(1)?;
-    let revision = replica_set.strip_prefix(deployment.metadata.name.as_deref()?)?.strip_prefix('-')?;
-    (!revision.is_empty()).then_some(revision)
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! What is wrong with the pods of components: one watch of the pods, one of the events about their volumes. A component
 //! is woken when it has something else to tell about a pod, never by what else changes in one. Nothing is written here.
 
-mod missing;
-pub mod trouble;
 pub mod view;
 
 use std::{
@@ -14,6 +12,7 @@ use dynamo_api::{labels, v1alpha1::DynamoComponentDeployment};
 use dynamo_kubekit::{
     cache::{Cache, Change, Feed, reference},
     key_of,
+    pods::trouble::{FAILED_MOUNT, Trouble},
 };
 use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -22,10 +21,7 @@ use kube::{
     runtime::{reflector::store::WriterDropped, watcher},
 };
 
-use self::{
-    trouble::Trouble,
-    view::{FAILED_MOUNT, SeenEvent, SeenPod, State},
-};
+use self::view::{SeenEvent, SeenPod, State};
 use crate::wiring::Trigger;
 
 /// A pod that is not ready, and why.

@@ -2,19 +2,16 @@
 //! Everything else is dropped while it is decoded.
 
 use dynamo_api::labels;
+use dynamo_kubekit::pods::{
+    REVISION,
+    trouble::{self, Trouble},
+};
 use k8s_openapi::{
     api::core::v1::{Event, Pod},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use super::{
-    missing,
-    trouble::{self, Kind, Trouble, quoted},
-};
 use crate::viewed::Viewed;
-
-/// The label of the ReplicaSet's revision.
-const REVISION: &str = "pod-template-hash";
 
 /// A watched pod.
 pub type SeenPod = Viewed<Pod, PodView>;
@@ -77,22 +74,15 @@ pub struct MountEvent {
 impl From<Event> for MountEvent {
     fn from(event: Event) -> Self {
         let message = event.message.unwrap_or_default();
-        let trouble = match missing::configuration(&message) {
-            Some(missing) => Some(Trouble::of_pod(Kind::Missing, FAILED_MOUNT, missing)),
-            // Every pod may have to wait for the kubelet's own caches; the summary names no cause.
-            None if message.contains("failed to sync") || message.starts_with("Unable to attach") => None,
-            None => Some(Trouble::of_pod(Kind::Mount, FAILED_MOUNT, &quoted(&message))),
-        };
+        let trouble = trouble::of_mount(&message);
         let pod = event.involved_object;
         Self { pod: pod.name.unwrap_or_default(), uid: pod.uid, trouble }
     }
 }
 
-/// The reason of these events.
-pub(super) const FAILED_MOUNT: &str = "FailedMount";
-
 #[cfg(test)]
 mod tests {
+    use dynamo_kubekit::pods::trouble::Kind;
     use serde_json::json;
 
     use super::*;

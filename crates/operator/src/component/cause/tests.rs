@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::pods::trouble::Trouble;
+use dynamo_kubekit::pods::trouble::Trouble;
 
 fn deployment(status: Value) -> Deployment {
     let mut deployment: Deployment = serde_json::from_value(json!({

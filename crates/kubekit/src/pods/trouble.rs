@@ -1,12 +1,12 @@
 //! What keeps a pod from being ready, read from its status. The text of a trouble that lasts stays the same, because
 //! each other text is a write to the API server. Pure.
 
-use dynamo_kubekit::conditions::cut;
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition,
 };
 
 use super::missing;
+use crate::conditions::cut;
 
 /// The longest quotation of somebody else's message.
 const LONGEST: usize = 400;
@@ -47,7 +47,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    pub(super) fn of_pod(kind: Kind, reason: &str, detail: &str) -> Self {
+    fn of_pod(kind: Kind, reason: &str, detail: &str) -> Self {
         let reason = if reason.is_empty() { "not ready" } else { reason };
         Self { kind, container: None, reason: reason.to_owned(), detail: quoted(detail) }
     }
@@ -103,7 +103,7 @@ fn without_digits(text: &str) -> impl Iterator<Item = char> {
 }
 
 /// Somebody else's message on one line.
-pub(super) fn quoted(message: &str) -> String {
+fn quoted(message: &str) -> String {
     cut(message.split_whitespace().collect::<Vec<_>>().join(" "), LONGEST)
 }
 
@@ -141,6 +141,20 @@ pub fn of(pod: &Pod) -> Option<Trouble> {
             if reason.is_empty() { (text(&ready.reason), text(&ready.message)) } else { (reason, message) };
         Some(Trouble::of_pod(Kind::Unready, reason, message))
     })
+}
+
+/// The reason of events about volumes that cannot be mounted.
+pub const FAILED_MOUNT: &str = "FailedMount";
+
+/// What an event [`FAILED_MOUNT`] with this message tells; `None` for a delay that each pod may see.
+#[must_use]
+pub fn of_mount(message: &str) -> Option<Trouble> {
+    match missing::configuration(message) {
+        Some(missing) => Some(Trouble::of_pod(Kind::Missing, FAILED_MOUNT, missing)),
+        // Every pod may have to wait for the kubelet's own caches; the summary names no cause.
+        None if message.contains("failed to sync") || message.starts_with("Unable to attach") => None,
+        None => Some(Trouble::of_pod(Kind::Mount, FAILED_MOUNT, message)),
+    }
 }
 
 fn text(field: &Option<String>) -> &str {

@@ -1,0 +1,4 @@
+//! `dynamoctl status` on graphs that an operator runs.
+
+mod answers;
+mod staged;

@@ -1,0 +1,163 @@
+//! The tool as a process, without a cluster.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    response::IntoResponse,
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+fn dynamoctl(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dynamoctl"));
+    command.args(words).env("KUBECONFIG", "/nowhere").stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn without_a_cluster_each_command_that_needs_one_says_how_to_name_one() {
+    for words in [
+        &["status"][..],
+        &["status", "g"],
+        &["wait", "g"],
+        &["scale", "g", "Worker=1"],
+        &["restart", "g"],
+        &["logs", "g"],
+        &["top", "g"],
+        &["port-forward", "g"],
+        &["chat", "g", "Hello"],
+    ] {
+        let output = dynamoctl(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let said = text(&output.stderr);
+        assert!(
+            said.contains("there is no cluster to ask") && said.contains("--kubeconfig"),
+            "{words:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn man_pages_and_completion_scripts_need_no_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = dynamoctl(&["man", folder.path().to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let page = std::fs::read_to_string(folder.path().join("dynamoctl-status.1")).unwrap();
+    assert!(page.contains("Show a graph as a tree"), "{page}");
+    assert!(!folder.path().join("dynamoctl-man.1").exists(), "a hidden command has no page");
+    for shell in ["bash", "zsh", "fish"] {
+        let output = dynamoctl(&["completion", shell]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        assert!(text(&output.stdout).contains("COMPLETE"), "{shell}");
+    }
+    assert_eq!(dynamoctl(&["completion", "tcsh"]).output().unwrap().status.code(), Some(2));
+}
+
+/// A program named helm that writes down its words and ends with a code.
+fn helm(folder: &Path, code: i32) {
+    let script = format!("#!/bin/sh\necho \"$@\" >> {}/calls\nexit {code}\n", folder.display());
+    let path = folder.join("helm");
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn with_helm(folder: &Path, words: &[&str]) -> Output {
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    dynamoctl(words).env("PATH", path).output().unwrap()
+}
+
+#[test]
+fn helm_is_called_as_the_guide_does_with_the_cluster_that_was_named_and_its_failure_is_passed_on() {
+    let folder = tempfile::tempdir().unwrap();
+    helm(folder.path(), 0);
+    let calls = || std::fs::read_to_string(folder.path().join("calls")).unwrap_or_default();
+    let dry = with_helm(folder.path(), &["install", "--dry-run", "--context", "c"]);
+    assert_eq!(
+        text(&dry.stdout),
+        "helm upgrade --namespace default --kube-context c --install dynamo-crds deploy/helm/charts/crds\n\
+         helm upgrade --namespace dynamo-system --kube-context c --install dynamo-platform \
+         deploy/helm/charts/platform --create-namespace\n"
+    );
+    assert_eq!(calls(), "");
+    let words = ["install", "-n", "own", "--skip-crds", "--charts", "/c", "--", "--set", "a.b=1"];
+    assert_eq!(with_helm(folder.path(), &words).status.code(), Some(0));
+    let wanted =
+        "upgrade --namespace own --install dynamo-platform /c/platform --create-namespace --set a.b=1\n";
+    assert_eq!(calls(), wanted);
+    helm(folder.path(), 3);
+    let failed = with_helm(folder.path(), &["uninstall", "--crds"]);
+    assert_eq!(failed.status.code(), Some(3));
+    assert!(calls().ends_with("uninstall --namespace dynamo-system dynamo-platform\n"), "{}", calls());
+    let absent = dynamoctl(&["uninstall"]).env("PATH", "/nowhere").output().unwrap();
+    assert_eq!(absent.status.code(), Some(2));
+    assert!(text(&absent.stderr).contains("install Helm 3"), "{}", text(&absent.stderr));
+}
+
+/// What a frontend was asked.
+type Asked = Arc<Mutex<Vec<Value>>>;
+
+async fn completions(State(asked): State<Asked>, Json(body): Json<Value>) -> impl IntoResponse {
+    asked.lock().unwrap().push(body);
+    let chunk = |text: &str| format!("data: {}\n\n", json!({"choices": [{"delta": {"content": text}}]}));
+    let stream = format!("{}{}data: [DONE]\n\n", chunk("Good "), chunk("day."));
+    ([("content-type", "text/event-stream")], stream)
+}
+
+/// A frontend with one model on loopback.
+async fn frontend() -> (String, Asked) {
+    let asked = Asked::default();
+    let app = Router::new()
+        .route("/v1/models", get(|| async { Json(json!({"data": [{"id": "tiny"}]})) }))
+        .route("/v1/chat/completions", post(completions))
+        .with_state(Arc::clone(&asked));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_from_the_words_or_from_standard_input_gets_the_answer_of_the_model() {
+    let (url, asked) = frontend().await;
+    let words = ["chat", "--url", &url, "--system", "Be kind.", "--max-tokens", "9", "Hello", "there"];
+    let output = dynamoctl(&words).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "Good day.\n"), "{output:?}");
+    let body = asked.lock().unwrap().pop().unwrap();
+    let wanted = json!({"model": "tiny", "stream": true, "max_tokens": 9, "messages":
+        [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello there"}]});
+    assert_eq!(body, wanted);
+    let mut child =
+        dynamoctl(&["chat", "--url", &url]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"From a file\n").unwrap();
+    assert_eq!(text(&child.wait_with_output().unwrap().stdout), "Good day.\n");
+    assert_eq!(asked.lock().unwrap().pop().unwrap()["messages"][0]["content"], "From a file");
+    for (words, said) in [
+        (
+            &["chat", "--url", &url, "--model", "tny", "Hello"][..],
+            "does not serve model \"tny\" (did you mean \"tiny\"?)",
+        ),
+        (&["chat", "--url", &url][..], "there is nothing to say"),
+        (
+            &["chat", "--url", "http://127.0.0.1:1", "Hello"][..],
+            "cannot list the models of http://127.0.0.1:1",
+        ),
+    ] {
+        let output = dynamoctl(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(text(&output.stderr).contains(said), "{words:?}: {}", text(&output.stderr));
+    }
+}
