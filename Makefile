@@ -62,6 +62,7 @@ test-node: ## tests with real pods on the cluster of this machine (root)
 
 bench: ## figures of speed, each beside a baseline of the same run
 	cargo bench --package dynamo-operator --bench admission
+	cargo bench --package dynamo-cli --bench offline
 
 # Each layer announces itself; the last line sums up what the layers said, whether or not all of them ran.
 test: ## everything that must hold, fastest layer first

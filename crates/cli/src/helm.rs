@@ -8,7 +8,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use crate::{cluster::Target, console::Console, error::Error};
+use crate::{check, cluster::Target, console::Console, error::Error};
 
 /// Arguments of `dynamoctl install`.
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,9 @@ pub struct InstallArguments {
     /// Leave out the definitions, which another release has
     #[arg(long)]
     skip_crds: bool,
+    /// Install without the checks of `dynamoctl check` before
+    #[arg(long)]
+    skip_check: bool,
     /// Further arguments of Helm for the platform's chart, after `--`
     #[arg(last = true, value_name = "HELM ARGUMENTS")]
     helm: Vec<OsString>,
@@ -31,7 +34,7 @@ pub struct InstallArguments {
 pub struct UninstallArguments {
     #[command(flatten)]
     release: Release,
-    /// Also uninstall the definitions; this deletes every graph of the cluster
+    /// Also uninstall the release of the definitions; these and every object of their kinds stay
     #[arg(long)]
     crds: bool,
 }
@@ -56,15 +59,24 @@ const CRDS_NAMESPACE: &str = "default";
 /// One call of Helm: its words, and the namespace of the release.
 type Call<'a> = (Vec<OsString>, &'a str);
 
-/// Installs or upgrades the definitions and the platform; the exit code is that of Helm.
+/// Installs or upgrades the definitions and the platform, on a cluster that is ready for them. The exit code is that of
+/// Helm, and 1 when a check fails before.
 ///
 /// # Errors
-/// Helm cannot be started.
+/// Helm cannot be started, or the output cannot be written.
 pub fn install(
     arguments: &InstallArguments,
     target: &Target,
     console: &mut Console<'_>,
 ) -> Result<ExitCode, Error> {
+    let target = &Target { namespace: Some(namespace(target).to_owned()), ..target.clone() };
+    if !(arguments.skip_check || arguments.release.dry_run) && !check::is_ready(target, console)? {
+        writeln!(
+            console,
+            "\nNothing was installed. Put right what failed, or install without the checks: --skip-check"
+        )?;
+        return Ok(ExitCode::FAILURE);
+    }
     let chart = |name: &str| arguments.charts.join(name).into_os_string();
     let upgrade = |release: &str, chart: OsString| {
         let mut words: Vec<OsString> = ["upgrade", "--install", release].map(OsString::from).to_vec();

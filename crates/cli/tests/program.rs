@@ -93,7 +93,8 @@ fn helm_is_called_as_the_guide_does_with_the_cluster_that_was_named_and_its_fail
          deploy/helm/charts/platform --create-namespace\n"
     );
     assert_eq!(calls(), "");
-    let words = ["install", "-n", "own", "--skip-crds", "--charts", "/c", "--", "--set", "a.b=1"];
+    let words =
+        ["install", "--skip-check", "-n", "own", "--skip-crds", "--charts", "/c", "--", "--set", "a.b=1"];
     assert_eq!(with_helm(folder.path(), &words).status.code(), Some(0));
     let wanted =
         "upgrade --namespace own --install dynamo-platform /c/platform --create-namespace --set a.b=1\n";
@@ -105,6 +106,19 @@ fn helm_is_called_as_the_guide_does_with_the_cluster_that_was_named_and_its_fail
     let absent = dynamoctl(&["uninstall"]).env("PATH", "/nowhere").output().unwrap();
     assert_eq!(absent.status.code(), Some(2));
     assert!(text(&absent.stderr).contains("install Helm 3"), "{}", text(&absent.stderr));
+}
+
+#[test]
+fn an_install_begins_with_the_checks_and_stops_where_one_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    helm(folder.path(), 0);
+    let stopped = with_helm(folder.path(), &["install"]);
+    let said = text(&stopped.stdout);
+    assert_eq!(stopped.status.code(), Some(1), "{said}");
+    for words in ["Cannot connect to Kubernetes cluster", "Nothing was installed", "--skip-check"] {
+        assert!(said.contains(words), "{words} is missing in {said}");
+    }
+    assert!(!folder.path().join("calls").exists(), "helm was called");
 }
 
 /// What a frontend was asked.

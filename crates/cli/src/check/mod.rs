@@ -67,12 +67,22 @@ const CHECKS: [(Skippable, &str, &str, &str); 10] = [
     (Skippable::HfToken, "hf-token", "Checking Hugging Face token", "Hugging Face Token"),
 ];
 
+/// Makes every check, writes the report for people, and tells whether all is well: before an install.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn is_ready(target: &Target, console: &mut Console<'_>) -> Result<bool, Error> {
+    let report = block_on(async { Ok::<_, Error>(examine(&[], target).await) })?;
+    print::text(&report, console)?;
+    Ok(report.is_ready())
+}
+
 /// Makes every check; the exit code is 1 when one fails or gets no answer.
 ///
 /// # Errors
 /// The output cannot be written.
 pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
-    let report = block_on(async { Ok::<_, Error>(examine(arguments, target).await) })?;
+    let report = block_on(async { Ok::<_, Error>(examine(&arguments.skip, target).await) })?;
     match arguments.output {
         Format::Text => print::text(&report, console)?,
         format => write_document(&report.document(), format, console)?,
@@ -80,7 +90,7 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
     Ok(ExitCode::from(u8::from(!report.is_ready())))
 }
 
-async fn examine(arguments: &Arguments, target: &Target) -> Report {
+async fn examine(skip: &[Skippable], target: &Target) -> Report {
     let limit = Duration::from_secs(target.request_timeout.into());
     let tools = versions::tools(&std::env::var_os("PATH").unwrap_or_default(), limit);
     let connected = connect(target, limit).await;
@@ -90,7 +100,7 @@ async fn examine(arguments: &Arguments, target: &Target) -> Report {
         name: "kubectl Connectivity",
         verdict: connectivity::judge(&connected, &tools.kubectl),
     }];
-    let wanted = |check: Skippable| !arguments.skip.contains(&check);
+    let wanted = |check: Skippable| !skip.contains(&check);
     let verdicts = match &connected {
         Ok((cluster, server)) => further(cluster, server, &tools, wanted).await,
         Err(_) => CHECKS.map(|_| Some(Verdict::skipped("there is no cluster to ask"))),
