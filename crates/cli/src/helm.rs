@@ -70,7 +70,8 @@ pub fn install(
     console: &mut Console<'_>,
 ) -> Result<ExitCode, Error> {
     let target = &Target { namespace: Some(namespace(target).to_owned()), ..target.clone() };
-    if !(arguments.skip_check || arguments.release.dry_run) && !check::is_ready(target, console)? {
+    let is_checked = !arguments.skip_check && !arguments.release.dry_run;
+    if is_checked && !check::is_ready(target, console)? {
         writeln!(
             console,
             "\nNothing was installed. Put right what failed, or install without the checks: --skip-check"
