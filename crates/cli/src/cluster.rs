@@ -7,6 +7,9 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
+/// How long a connection to a server outside of the cluster may take.
+const CONNECT: Duration = Duration::from_secs(15);
+
 /// Which cluster, and where in it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Target {
@@ -127,8 +130,7 @@ impl Target {
         // The client's own retries of 429, 503 and 504 take minutes; somebody waits for this answer.
         config.default_retry = false;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(Error::Client)?;
-        Ok(Cluster { client, namespace })
+        Ok(Cluster { client: client(config)?, namespace })
     }
 
     async fn config(&self) -> Result<Config, Error> {
@@ -150,6 +152,27 @@ impl Target {
             Err(error) => Err(Error::NoConfig(error)),
         }
     }
+}
+
+/// A client of a server that is no API server, such as a frontend. Nothing is sent yet.
+///
+/// # Errors
+/// There is no authority on this machine to check a certificate against.
+pub fn client_of(uri: http::Uri, read_timeout: Option<Duration>) -> Result<Client, Error> {
+    let mut config = Config::new(uri);
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = read_timeout;
+    config.default_retry = false;
+    client(config)
+}
+
+fn client(mut config: Config) -> Result<Client, Error> {
+    let checks = config.cluster_url.scheme_str() == Some("https") && !config.accept_invalid_certs;
+    if config.root_cert.is_none() && !checks {
+        // Otherwise the authorities of the system are read, and their absence, as in small images, is an error.
+        config.root_cert = Some(Vec::new());
+    }
+    Client::try_from(config).map_err(Error::Client)
 }
 
 fn in_pod() -> bool {

@@ -133,12 +133,13 @@ fn network_policies_open_the_ports_of_the_operator_and_no_other() {
 #[test]
 fn bundled_nats_and_etcd_get_policies_that_close_member_ports_to_others() {
     let helm = or_skip!(Helm::find(), "helm");
-    let with = |nats: Value| {
+    let with_both = |nats: Value, etcd: Value| {
         let values = json!({
-            "nats": nats, "etcd": {"enabled": true}, "dynamo-operator": {"networkPolicy": {"enabled": true}},
+            "nats": nats, "etcd": etcd, "dynamo-operator": {"networkPolicy": {"enabled": true}},
         });
         Objects::parse(&helm.template(&platform(), RELEASE, NAMESPACE, &values))
     };
+    let with = |nats: Value| with_both(nats, json!({"enabled": true}));
     let objects = with(json!({"enabled": true}));
     for (part, open, members) in [("nats", vec![4222, 8222], 6222), ("etcd", vec![2379], 2380)] {
         let name = format!("{FULLNAME}-{part}");
@@ -152,6 +153,11 @@ fn bundled_nats_and_etcd_get_policies_that_close_member_ports_to_others() {
     }
     let moved = json!({"enabled": true, "config": {"nats": {"port": 5222}, "monitor": {"port": 9222}}});
     assert_eq!(ingress(&with(moved), &format!("{FULLNAME}-nats"))[0].0, [5222, 9222]);
+    let exporter = json!({"enabled": true, "port": 7778});
+    let measured =
+        with_both(json!({"promExporter": exporter}), json!({"metrics": {"podMonitor": {"enabled": true}}}));
+    assert_eq!(ingress(&measured, &format!("{FULLNAME}-nats"))[0].0, [4222, 8222, 7778]);
+    assert_eq!(ingress(&measured, &format!("{FULLNAME}-etcd"))[0].0, [2379, 2381]);
     let off = helm.objects(
         RELEASE,
         NAMESPACE,

@@ -1,10 +1,10 @@
 //! The part of the OpenAI API that a conversation needs: the list of models, and chat completions as a stream.
 //! It knows nothing of graphs and clusters.
 
-use std::{io::Write, time::Duration};
+use std::io::Write;
 
 use futures::{AsyncBufReadExt, StreamExt};
-use kube::{Client, Config};
+use kube::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -49,10 +49,7 @@ impl Endpoint {
             Error::Usage(format!("--url {address:?} cannot be used: {error}; write http://HOST:PORT"))
         })?;
         // Tokens may be minutes apart.
-        let mut config = Config::new(uri);
-        config.connect_timeout = Some(Duration::from_secs(15));
-        config.default_retry = false;
-        let client = Client::try_from(config).map_err(cluster::Error::Client)?;
+        let client = cluster::client_of(uri, None)?;
         Ok(Self { client, address: address.to_owned() })
     }
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::Service;
-use kube::{Api, Client, Config, ResourceExt, api::ListParams};
+use kube::{Api, Client, ResourceExt, api::ListParams};
 use serde::Deserialize;
 
 use crate::{
@@ -42,11 +42,7 @@ impl Prometheus {
         if uri.scheme().is_none() || uri.host().is_none() {
             return Err(wrong("it has no scheme or no host".to_owned()));
         }
-        let mut config = Config::new(uri);
-        config.default_retry = false;
-        config.connect_timeout = Some(LIMIT);
-        config.read_timeout = Some(LIMIT);
-        let client = Client::try_from(config).map_err(cluster::Error::Client)?;
+        let client = cluster::client_of(uri, Some(LIMIT))?;
         Ok(Self { client, prefix: String::new(), name: url.to_owned() })
     }
 
