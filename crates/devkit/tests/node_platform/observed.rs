@@ -46,12 +46,10 @@ fn every_panel_and_every_alert_has_data_in_a_prometheus_that_scrapes_a_graph_und
     let (kubectl, helm) = (&stage.kubectl, stage.helm());
     stage.cluster.provide_volumes("observed", "", VOLUMES).unwrap();
 
-    step(
-        "Prometheus by its operator, then the platform by the values of a test cluster, which finds its API",
-    );
+    step("Prometheus by its operator, then the platform, which finds its API");
     let prometheus = Prometheus::install(&stage.cluster, kubectl);
     helm.run(&["upgrade", "--install", "dynamo-crds", CRDS, "-n", "default"]);
-    helm.install(&["-f", "./deploy/helm/values/test.yaml", "--set", "etcd.metrics.podMonitor.enabled=true"]);
+    helm.install(&["--set", "etcd.metrics.podMonitor.enabled=true"]);
     stage.namespace(GRAPHS);
     GRAPH.start(kubectl);
 
