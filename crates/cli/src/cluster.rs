@@ -2,8 +2,9 @@
 
 use std::{fmt, future::Future, path::PathBuf, time::Duration};
 
+use dynamo_kubekit::client::{chain, without_needless_authorities};
 use kube::{
-    Client, Config,
+    Api, Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
@@ -32,6 +33,16 @@ pub struct Target {
 pub struct Cluster {
     pub client: Client,
     pub namespace: String,
+}
+
+impl Cluster {
+    /// An API of the namespace that was asked for.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
 }
 
 impl fmt::Debug for Cluster {
@@ -85,20 +96,6 @@ fn reason(error: &kube::Error) -> String {
         }
         _ => status.message.clone(),
     }
-}
-
-/// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 impl Target {
@@ -166,13 +163,8 @@ pub fn client_of(uri: http::Uri, read_timeout: Option<Duration>) -> Result<Clien
     client(config)
 }
 
-fn client(mut config: Config) -> Result<Client, Error> {
-    let checks = config.cluster_url.scheme_str() == Some("https") && !config.accept_invalid_certs;
-    if config.root_cert.is_none() && !checks {
-        // Otherwise the authorities of the system are read, and their absence, as in small images, is an error.
-        config.root_cert = Some(Vec::new());
-    }
-    Client::try_from(config).map_err(Error::Client)
+fn client(config: Config) -> Result<Client, Error> {
+    Client::try_from(without_needless_authorities(config)).map_err(Error::Client)
 }
 
 fn in_pod() -> bool {

@@ -21,7 +21,6 @@ use crate::{
     cluster::{self, Target, block_on},
     console::Console,
     error::Error,
-    graphs::api,
     name::Name,
 };
 
@@ -97,7 +96,7 @@ fn names(words: Vec<OsString>) -> Option<Vec<CompletionCandidate>> {
     let found = block_on(async {
         let asked = async {
             let cluster = target.connect().await?;
-            let graphs = api::<DynamoGraphDeployment>(&cluster).list(&ListParams::default()).await;
+            let graphs = cluster.api::<DynamoGraphDeployment>().list(&ListParams::default()).await;
             graphs.map_err(|error| cluster::Error::of("list graphs", &error))
         };
         let silent = || cluster::Error::Request { what: "no answer".to_owned(), reason: String::new() };

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use dynamo_api::{labels, v1alpha1::DynamoGraphDeployment};
 use kube::{
-    Api, ResourceExt,
+    ResourceExt,
     api::{ListParams, ObjectList},
     core::Status,
 };
@@ -17,20 +17,12 @@ use crate::{
     suggest::did_you_mean,
 };
 
-/// An API of the namespace that was asked for.
-pub fn api<K>(cluster: &Cluster) -> Api<K>
-where
-    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-{
-    Api::namespaced(cluster.client.clone(), &cluster.namespace)
-}
-
 /// The graph `name` of the namespace.
 ///
 /// # Errors
 /// The cluster gives no answer, or there is no such graph; the error then offers the nearest name.
 pub async fn find(cluster: &Cluster, name: &str) -> Result<DynamoGraphDeployment, Error> {
-    let graphs = api::<DynamoGraphDeployment>(cluster);
+    let graphs = cluster.api::<DynamoGraphDeployment>();
     let what = || format!("read graph {name:?} in namespace {:?}", cluster.namespace);
     match graphs.get(name).await {
         Ok(graph) => Ok(graph),
@@ -68,7 +60,7 @@ where
         + Debug
         + DeserializeOwned,
 {
-    api::<K>(cluster).list(&ListParams::default().labels(&format!("{}={graph}", labels::GRAPH_NAME))).await
+    cluster.api::<K>().list(&ListParams::default().labels(&format!("{}={graph}", labels::GRAPH_NAME))).await
 }
 
 /// The service of `graph` with exactly this name.

@@ -55,6 +55,29 @@ pub fn paragraph(
     Ok(())
 }
 
+/// Columns that the cells of each column need.
+pub fn widths<'a>(rows: impl Iterator<Item = &'a [String]>) -> Vec<usize> {
+    let mut widths = Vec::new();
+    for row in rows {
+        widths.resize(row.len().max(widths.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.width().max(*width);
+        }
+    }
+    widths
+}
+
+/// One row of a table: cells as wide as their columns, `gap` spaces apart, nothing after the last one.
+pub fn aligned(row: &[String], widths: &[usize], gap: usize) -> String {
+    let mut line = String::new();
+    for (cell, width) in row.iter().zip(widths) {
+        line.push_str(cell);
+        line.push_str(&" ".repeat(width.saturating_sub(cell.width()) + gap));
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
 /// Writes rows under their headers, two spaces between columns; the last column is cut to the width.
 ///
 /// # Errors
@@ -66,23 +89,12 @@ pub fn table(
     rows: &[Vec<String>],
 ) -> io::Result<()> {
     let header = headers.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    let widths: Vec<usize> = (0..headers.len())
-        .map(|at| {
-            let cells = rows.iter().chain([&header]).filter_map(|row| row.get(at));
-            cells.map(|cell| cell.width()).max().unwrap_or(0)
-        })
-        .collect();
-    for row in [&header].into_iter().chain(rows) {
-        let mut line = String::new();
-        for (at, cell) in row.iter().enumerate() {
-            line.push_str(cell);
-            if at + 1 < row.len() {
-                line.push_str(&" ".repeat(widths[at].saturating_sub(cell.width()) + 2));
-            }
-        }
-        let line = line.trim_end();
+    let all = || std::iter::once(&header[..]).chain(rows.iter().map(Vec::as_slice));
+    let widths = widths(all());
+    for row in all() {
+        let line = aligned(row, &widths, 2);
         match width {
-            Some(width) if line.width() > width => writeln!(out, "{}", cut_raw(line, width))?,
+            Some(width) if line.width() > width => writeln!(out, "{}", cut_raw(&line, width))?,
             _ => writeln!(out, "{line}")?,
         }
     }

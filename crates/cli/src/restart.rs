@@ -14,7 +14,7 @@ use crate::{
     completion,
     console::Console,
     error::Error,
-    graphs::{self, api},
+    graphs,
 };
 
 /// Arguments of `dynamoctl restart`.
@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
 async fn restart_deployment(cluster: &Cluster, name: &str, now: &str) -> Result<(), Error> {
     let change = json!({"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}});
     let done =
-        api::<Deployment>(cluster).patch(name, &PatchParams::default(), &Patch::Strategic(change)).await;
+        cluster.api::<Deployment>().patch(name, &PatchParams::default(), &Patch::Strategic(change)).await;
     done.map_err(|error| cluster::Error::of(format!("restart Deployment {name:?}"), &error))?;
     Ok(())
 }
@@ -82,7 +82,7 @@ async fn restart_graph(cluster: &Cluster, arguments: &Arguments, id: &str) -> Re
     // An order or a type of an earlier restart is not meant.
     let change =
         json!({"spec": {"restart": {"id": id, "strategy": {"type": type_.as_str(), "order": order}}}});
-    let graphs = api::<DynamoGraphDeployment>(cluster);
+    let graphs = cluster.api::<DynamoGraphDeployment>();
     let done = graphs.patch(&arguments.graph, &PatchParams::default(), &Patch::Merge(change)).await;
     done.map_err(|error| cluster::Error::of(format!("restart graph {:?}", arguments.graph), &error))?;
     Ok(())

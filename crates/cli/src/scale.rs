@@ -13,7 +13,7 @@ use crate::{
     completion,
     console::Console,
     error::Error,
-    graphs::{self, api},
+    graphs,
 };
 
 /// Arguments of `dynamoctl scale`.
@@ -95,7 +95,7 @@ fn checked<'a>(graph: &'a DynamoGraphDeployment, wanted: &[Wanted]) -> Result<BT
 
 async fn set_adapter(cluster: &Cluster, name: &str, replicas: i32) -> Result<(), Error> {
     let change = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-    let adapters = api::<DynamoGraphDeploymentScalingAdapter>(cluster);
+    let adapters = cluster.api::<DynamoGraphDeploymentScalingAdapter>();
     let done = adapters.patch_scale(name, &PatchParams::default(), &change).await;
     done.map_err(|error| cluster::Error::of(format!("scale scaling adapter {name:?}"), &error))?;
     Ok(())
@@ -103,7 +103,7 @@ async fn set_adapter(cluster: &Cluster, name: &str, replicas: i32) -> Result<(),
 
 async fn set_graph(cluster: &Cluster, name: &str, services: Value) -> Result<(), Error> {
     let change = Patch::Merge(json!({"spec": {"services": services}}));
-    let done = api::<DynamoGraphDeployment>(cluster).patch(name, &PatchParams::default(), &change).await;
+    let done = cluster.api::<DynamoGraphDeployment>().patch(name, &PatchParams::default(), &change).await;
     done.map_err(|error| cluster::Error::of(format!("scale graph {name:?}"), &error))?;
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::{
     console::Console,
     duration,
     error::Error,
-    graphs::{self, api},
+    graphs,
     status::{gather, report, tree},
 };
 
@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
                 return Ok(ExitCode::from(1));
             }
             tokio::time::sleep(PAUSE.min(arguments.timeout.saturating_sub(start.elapsed()))).await;
-            match api::<DynamoGraphDeployment>(&cluster).get_opt(name).await {
+            match cluster.api::<DynamoGraphDeployment>().get_opt(name).await {
                 Ok(now) => graph = now,
                 // An API server that restarts must not end a wait of ten minutes.
                 Err(error) => {

@@ -47,6 +47,7 @@ fn assemble(
     metrics: Arc<ApiMetrics>,
     fence: Option<Arc<dyn Fence>>,
 ) -> Result<Client, kube::Error> {
+    let config = &without_needless_authorities(config.clone());
     let host = config.cluster_url.authority().map_or("", |authority| authority.as_str()).into();
     let service = ServiceBuilder::new()
         .layer(Bounded { metrics, host })
@@ -55,6 +56,17 @@ fn assemble(
         .layer(config.extra_headers_layer()?)
         .service(transport::connect(config, fence)?);
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// `config`, without the authorities of the system where no certificate is checked against them. They would be read all
+/// the same, and their absence, as in a small image, would be an error.
+#[must_use]
+pub fn without_needless_authorities(mut config: Config) -> Config {
+    let checks = config.cluster_url.scheme_str() == Some("https") && !config.accept_invalid_certs;
+    if config.root_cert.is_none() && !checks {
+        config.root_cert = Some(Vec::new());
+    }
+    config
 }
 
 /// The messages of an error and its causes, joined by `: `, without repeating a cause that its parent already shows.

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::helm::{files_with, platform, program, text, workspace, yaml};
+use crate::helm::{files_with, platform, program, text, workspace};
 
 /// Prometheus' checker of rules.
 struct Promtool(PathBuf);
@@ -44,14 +44,12 @@ fn rule_files() -> Vec<PathBuf> {
 }
 
 fn groups() -> Vec<Value> {
-    let of_file = |path: &PathBuf| yaml(path)["groups"].as_array().cloned().unwrap_or_default();
-    rule_files().iter().flat_map(of_file).collect()
+    dynamo_charttest::alerts::groups().expect("rule files")
 }
 
 /// Every alert of the project.
 fn alerts() -> Vec<Value> {
-    let rules = groups().into_iter().flat_map(|group| group["rules"].as_array().cloned().unwrap_or_default());
-    let rules: Vec<Value> = rules.collect();
+    let rules = dynamo_charttest::alerts::rules().expect("rule files");
     assert!(rules.iter().all(|rule| !text(&rule["alert"]).is_empty()), "every rule is an alert");
     rules
 }

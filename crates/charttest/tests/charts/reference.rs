@@ -71,14 +71,11 @@ fn section(keys: &[&str], chart: Option<&str>) -> Vec<Row> {
 }
 
 /// What holds where a user says nothing: the platform's word before that of the chart.
-fn default_of(path: &[String], chart: Option<&str>) -> Value {
+fn default_of(path: &[String], platform: &Value, chart: &Value) -> Value {
     let at = |values: &Value, path: &[String]| {
         path.iter().try_fold(values.clone(), |value, key| value.get(key.as_str()).cloned())
     };
-    let own = at(&yaml(&platform().join("values.yaml")), path);
-    let of_chart =
-        || chart.and_then(|chart| at(&yaml(&platform().join(chart).join("values.yaml")), &path[1..]));
-    own.or_else(of_chart).unwrap_or_default()
+    at(platform, path).or_else(|| at(chart, &path[1..])).unwrap_or_default()
 }
 
 fn page() -> String {
@@ -86,13 +83,16 @@ fn page() -> String {
         Made from the value files of the charts; `UPDATE_REFERENCE=1 cargo test -p dynamo-charttest --test charts \
         reference` writes it anew. Keys and defaults are those of the platform's chart.\n"
         .to_owned();
+    let own = yaml(&platform().join("values.yaml"));
     for (title, keys, chart) in SECTIONS {
+        let of_chart =
+            chart.map(|chart| yaml(&platform().join(chart).join("values.yaml"))).unwrap_or_default();
         write!(page, "\n## {title}\n\n| Value | Default | Meaning |\n|---|---|---|\n").expect("a string");
         let rows = section(keys, chart);
         for row in &rows {
             let is_parent =
                 |other: &Row| other.path.len() > row.path.len() && other.path.starts_with(&row.path);
-            let default = match default_of(&row.path, chart) {
+            let default = match default_of(&row.path, &own, &of_chart) {
                 // That of a map whose keys have rows of their own is theirs.
                 Value::Object(_) if rows.iter().any(is_parent) => String::new(),
                 value => format!("`{value}`"),

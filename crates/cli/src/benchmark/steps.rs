@@ -165,7 +165,7 @@ async fn choose_access(
 }
 
 async fn write_token(cluster: &Cluster, token: &str, log: &mut Log<'_, '_>) -> Result<(), Stop> {
-    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let api: Api<Secret> = cluster.api();
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "type": "Opaque",
         "stringData": {KEY: token}});
     let written = api.patch(SECRET, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&secret)).await;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use dynamo_operator::scope::MARKER;
 use k8s_openapi::{
     api::{coordination::v1::Lease, rbac::v1::ClusterRoleBinding},
     jiff::{SignedDuration, Timestamp},
@@ -17,8 +18,6 @@ use crate::{
 
 /// Part of the name of the binding of a cluster-wide operator.
 const MANAGER: &str = "dynamo-operator-manager";
-/// Name of the Lease of a restricted operator.
-const MARKER: &str = "dynamo-operator-namespace-scope";
 /// Seconds that a claim holds which does not say it.
 const UNSAID: i32 = 30;
 const RESTRICT: &str = "--set dynamo-operator.namespaceRestriction.enabled=true";

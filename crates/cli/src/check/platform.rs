@@ -16,7 +16,7 @@ const PARTS: &str = "app.kubernetes.io/name in (dynamo-operator,etcd,nats)";
 /// # Errors
 /// Pods of the namespace cannot be listed.
 pub async fn gather(cluster: &Cluster) -> Result<Vec<Health>, Error> {
-    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let api: Api<Pod> = cluster.api();
     let found = pages::all(&api, ListParams::default().labels(PARTS)).await;
     let found =
         found.map_err(|error| Error::of(format!("list pods of namespace {}", cluster.namespace), &error))?;

@@ -10,7 +10,7 @@ use kube::{Api, api::ListParams};
 use super::report::Verdict;
 use crate::{
     cluster::{Cluster, Error},
-    pages,
+    layout, pages,
 };
 
 const MARKS: [&str; 2] =
@@ -177,12 +177,6 @@ fn none(classes: &[Class]) -> Verdict {
 
 /// Rows with columns of one width, three spaces apart.
 fn table(rows: &[[String; 5]]) -> Vec<String> {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 5] = std::array::from_fn(width);
-    let pad = |row: &[String; 5]| {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        cells.join("   ").trim_end().to_owned()
-    };
-    rows.iter().map(pad).collect()
+    let widths = layout::widths(rows.iter().map(<[String; 5]>::as_slice));
+    rows.iter().map(|row| layout::aligned(row, &widths, 3)).collect()
 }

@@ -22,7 +22,7 @@ pub enum Token {
 /// # Errors
 /// The Secret cannot be read.
 pub async fn gather(cluster: &Cluster) -> Result<Token, Error> {
-    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let api: Api<Secret> = cluster.api();
     let secret = api.get_opt(SECRET).await;
     let what = || format!("read Secret {SECRET} of namespace {}", cluster.namespace);
     let Some(secret) = secret.map_err(|error| Error::of(what(), &error))? else { return Ok(Token::NoSecret) };

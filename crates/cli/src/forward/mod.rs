@@ -15,7 +15,7 @@ use crate::{
     causes::pods::is_ready,
     cluster::{self, Cluster},
     error::Error,
-    graphs::{self, api},
+    graphs,
 };
 
 /// The port of a frontend when its pod does not name one.
@@ -105,7 +105,7 @@ pub async fn serve(listener: TcpListener, cluster: Cluster, to: Frontend) {
 }
 
 async fn carry(mut connection: TcpStream, cluster: &Cluster, to: &Frontend) -> Result<(), String> {
-    let forward = api::<Pod>(cluster).portforward(&to.pod, &[to.port]).await;
+    let forward = cluster.api::<Pod>().portforward(&to.pod, &[to.port]).await;
     let mut forward = forward.map_err(|error| cluster::Error::of("open it", &error).to_string())?;
     let mut stream = forward.take_stream(to.port).ok_or("no stream")?;
     let refused = forward.take_error(to.port);

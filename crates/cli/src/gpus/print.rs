@@ -9,6 +9,7 @@ use super::{
     aggregate::{Choice, Summary},
     inventory::Item,
 };
+use crate::layout;
 
 const HEAD: [&str; 8] = ["NODE", "GPUS", "MODEL", "VRAM/GPU", "MIG", "USED", "READY", "SCHEDULABLE"];
 
@@ -69,17 +70,12 @@ pub fn table(items: &[Item], details: bool, out: &mut impl Write) -> io::Result<
         })
         .collect();
     let head = HEAD.map(str::to_owned);
-    let all = || std::iter::once(&head).chain(&rows);
-    let widths: [usize; 8] =
-        std::array::from_fn(|at| all().map(|row| row[at].chars().count()).max().unwrap_or(0));
-    let mut line = |row: &[String; 8]| {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        writeln!(out, "{}", cells.join("  ").trim_end())
-    };
+    let all = std::iter::once(&head).chain(&rows);
+    let widths = layout::widths(all.map(<[String; 8]>::as_slice));
+    let mut line = |row: &[String]| writeln!(out, "{}", layout::aligned(row, &widths, 2));
     line(&head)?;
-    line(&widths.map(|width| "-".repeat(width)))?;
-    rows.iter().try_for_each(line)
+    line(&widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>())?;
+    rows.iter().try_for_each(|row| line(row))
 }
 
 /// The line below the table.

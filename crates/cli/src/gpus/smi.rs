@@ -47,7 +47,7 @@ pub struct Options {
 /// Fills what `items` leave open; the answer are warnings for people.
 pub async fn enrich(cluster: &Cluster, options: &Options, items: &mut [Item]) -> Vec<String> {
     let end = Instant::now() + Duration::from_secs(options.timeout.into());
-    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let api: Api<Pod> = cluster.api();
     let mut warnings = Vec::new();
     let vague: Vec<usize> = (0..items.len()).filter(|at| items[*at].is_vague()).collect();
     if vague.is_empty() {

@@ -18,7 +18,7 @@ use crate::{
     console::Console,
     duration,
     error::Error,
-    graphs::{self, api},
+    graphs,
 };
 use sources::{Source, sources};
 
@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
         }
         let mut is_whole = true;
         for source in &found {
-            match api::<Pod>(&cluster).logs(&source.pod, &params(arguments, source)).await {
+            match cluster.api::<Pod>().logs(&source.pod, &params(arguments, source)).await {
                 Ok(log) => log.lines().try_for_each(|line| write(console, arguments, source, line))?,
                 Err(error) => {
                     is_whole = false;
@@ -183,7 +183,7 @@ async fn read(
     params: LogParams,
     mut sender: mpsc::Sender<Told>,
 ) -> (Source, bool) {
-    let stream = match api::<Pod>(cluster).log_stream(&source.pod, &params).await {
+    let stream = match cluster.api::<Pod>().log_stream(&source.pod, &params).await {
         Ok(stream) => stream,
         Err(error) => {
             let _ = sender.send((source.clone(), Err(unreadable(&source, &error)))).await;

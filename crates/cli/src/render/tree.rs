@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dynamo_api::v1alpha1::{DynamoComponentDeployment, DynamoGraphDeployment};
 use dynamo_kubekit::apply::owner_references;
-use dynamo_operator::accounts::PURPOSES;
+use dynamo_operator::{accounts::PURPOSES, component::Error as ComponentError};
 use dynamo_render::{
     Policy,
     checkpoint::build_job,
@@ -272,11 +272,7 @@ impl<'a> Grower<'a> {
         }
         self.add_all(ingress, &owner)?;
         if virtual_service.is_some() && !world.apis.istio {
-            self.tree.stop = Some(format!(
-                "component {}: no matches for kind \"VirtualService\" in version \"networking.istio.io/v1beta1\": \
-                 install Istio, or take useVirtualService out",
-                dcd.name_any()
-            ));
+            self.tree.stop = Some(format!("component {}: {}", dcd.name_any(), ComponentError::NoIstio));
             return Ok(());
         }
         self.add_all(virtual_service, &owner)

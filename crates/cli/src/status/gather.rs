@@ -18,7 +18,7 @@ use crate::{
     causes::{self, Cause, Snapshot},
     cluster::{self, Cluster},
     error::Error,
-    graphs::{self, api},
+    graphs,
 };
 
 /// Events of one namespace that are read at most.
@@ -37,7 +37,7 @@ pub async fn snapshot(cluster: &Cluster, name: &str) -> Result<Snapshot, Error> 
         graphs::children::<DynamoComponentDeployment>(cluster, name),
         graphs::children::<Deployment>(cluster, name),
         graphs::children::<Pod>(cluster, name),
-        async { api::<Event>(cluster).list(&recent).await },
+        async { cluster.api::<Event>().list(&recent).await },
     );
     let mut unread = Vec::new();
     let components = components
@@ -83,7 +83,7 @@ pub async fn causes(cluster: &Cluster, snapshot: &Snapshot, now: Timestamp) -> V
             ..LogParams::default()
         };
         // A log that nobody can give says nothing, and the cause stands without it.
-        if let Ok(log) = api::<Pod>(cluster).logs(wanted.pod, &params).await {
+        if let Ok(log) = cluster.api::<Pod>().logs(wanted.pod, &params).await {
             *first = first.clone().with_log(&log);
         }
     }

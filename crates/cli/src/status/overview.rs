@@ -16,7 +16,6 @@ use crate::{
     cluster::{self, Cluster},
     console::Console,
     error::Error,
-    graphs::api,
     layout,
     output::{Format, write_document},
 };
@@ -69,7 +68,7 @@ pub async fn run(
     console: &mut Console<'_>,
 ) -> Result<ExitCode, Error> {
     let graphs: Api<DynamoGraphDeployment> =
-        if everywhere { Api::all(cluster.client.clone()) } else { api(cluster) };
+        if everywhere { Api::all(cluster.client.clone()) } else { cluster.api() };
     let graphs = graphs.list(&ListParams::default()).await;
     let graphs = graphs.map_err(|error| cluster::Error::of("list graphs", &error))?;
     let lines: Vec<Line> = graphs.iter().map(Line::of).collect();

@@ -8,6 +8,8 @@
 
 mod benchmark;
 mod check;
+#[path = "../common/mod.rs"]
+mod common;
 mod diff;
 mod gpus;
 mod render;

@@ -11,7 +11,6 @@ use dynamo_devkit::{
     kubectl::Kubectl,
     tools::{self, Tool},
 };
-use dynamo_operator::{flags::Flags, process};
 use dynamo_testkit::{Plane, operator::REQUIRED, plane::OPERATOR_USER};
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -27,16 +26,10 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::common::{STACK, operator, runtime};
+
 /// Where the operator's Secret for MPI is.
 const HOME: &str = "dynamo-system";
-
-/// The decoders of the large types of core/v1 take a lot in a development build.
-const STACK: usize = 16 << 20;
-
-fn runtime() -> tokio::runtime::Runtime {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(2).thread_stack_size(STACK).enable_all().build().unwrap()
-}
 
 /// A cluster in which nothing becomes ready, with an operator that can be found.
 pub struct Cluster {
@@ -66,19 +59,12 @@ impl Cluster {
         // What the chart makes of it, which nobody runs here.
         let labels =
             json!({"control-plane": "controller-manager", "app.kubernetes.io/name": "dynamo-operator"});
-        let operator = json!({"metadata": {"name": "operator", "labels": labels}, "spec": {"replicas": 1,
+        let deployment = json!({"metadata": {"name": "operator", "labels": labels}, "spec": {"replicas": 1,
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [
                 {"name": "manager", "image": "example.com/operator:1", "args": REQUIRED}]}}}});
-        create::<Deployment>(&Api::namespaced(client, HOME), operator).await;
-        let own = [
-            format!("--kubeconfig={}", self.plane.operator_kubeconfig().display()),
-            "--health-probe-bind-address=0".to_owned(),
-            "--metrics-bind-address=0".to_owned(),
-        ];
-        let flags = Flags::parse(own.into_iter().chain(REQUIRED.map(ToOwned::to_owned))).unwrap();
-        let run = move || runtime().block_on(process::run(flags)).unwrap();
-        std::thread::Builder::new().stack_size(STACK).spawn(run).unwrap();
+        create::<Deployment>(&Api::namespaced(client, HOME), deployment).await;
+        operator(&self.plane.operator_kubeconfig());
     }
 
     pub async fn client(&self) -> Client {

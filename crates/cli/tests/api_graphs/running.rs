@@ -9,27 +9,16 @@ use std::{
 };
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
-use dynamo_operator::{flags::Flags, process};
-use dynamo_testkit::{Plane, eventually, nodes, operator::REQUIRED};
+use dynamo_testkit::{Plane, eventually, nodes};
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
+
+use crate::common;
 
 /// The operator of this test program, in a thread of its own. It must survive all tests.
 pub fn operator() {
     static OPERATOR: OnceLock<thread::JoinHandle<()>> = OnceLock::new();
-    let thread = OPERATOR.get_or_init(|| {
-        let kubeconfig = format!("--kubeconfig={}", Plane::shared().operator_kubeconfig().display());
-        let own = [kubeconfig.as_str(), "--health-probe-bind-address=0", "--metrics-bind-address=0"];
-        let words: Vec<String> = own.iter().chain(&REQUIRED).map(|word| (*word).to_owned()).collect();
-        let flags = Flags::parse(words).unwrap_or_else(|exit| panic!("{exit}"));
-        // The first thread of a process, on which the operator starts in its own program, has as much.
-        let builder = thread::Builder::new().stack_size(8 << 20);
-        let run = move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-            runtime.expect("runtime").block_on(process::run(flags)).expect("the operator runs");
-        };
-        builder.spawn(run).expect("a thread")
-    });
+    let thread = OPERATOR.get_or_init(|| common::operator(&Plane::shared().operator_kubeconfig()));
     assert!(!thread.is_finished(), "the operator has ended");
 }
 

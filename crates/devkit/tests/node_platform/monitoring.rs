@@ -5,7 +5,7 @@ use dynamo_devkit::cluster::Cluster;
 use dynamo_devkit::demo::http;
 use dynamo_devkit::images::bundled::Monitoring;
 use dynamo_devkit::kubectl::Kubectl;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use form_urlencoded::byte_serialize;
 use serde_json::{Value, json};
 
 use crate::common::{LIMIT, eventually};
@@ -93,7 +93,8 @@ impl Prometheus {
     }
 
     fn ask(&self, what: &str, expression: &str) -> Result<Value, String> {
-        self.get(&format!("/api/v1/{what}?query={}", utf8_percent_encode(expression, NON_ALPHANUMERIC)))
+        let query: String = byte_serialize(expression.as_bytes()).collect();
+        self.get(&format!("/api/v1/{what}?query={query}"))
     }
 
     fn get(&self, path: &str) -> Result<Value, String> {

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use dynamo_charttest::dashboards;
+use dynamo_charttest::{alerts, dashboards};
 use dynamo_devkit::demo::NAMESPACE as GRAPHS;
 use dynamo_devkit::demo::http;
 use dynamo_devkit::demo::install::{NAMESPACE, RELEASE};
-use dynamo_devkit::images;
 use dynamo_devkit::kubectl::Kubectl;
 
 use crate::common::load::Load;
@@ -54,7 +53,7 @@ fn every_panel_and_every_alert_has_data_in_a_prometheus_that_scrapes_a_graph_und
     GRAPH.start(kubectl);
 
     step("every target is up, and the rules of the chart are loaded");
-    let expected = alerts();
+    let expected = expressions();
     eventually("every target is up", DATA, || {
         let bad = prometheus.unhealthy()?;
         if bad.is_empty() { Ok(()) } else { Err(bad.join(", ")) }
@@ -136,20 +135,9 @@ impl Judged {
 }
 
 /// Names and expressions of the alerts that the chart installs.
-fn alerts() -> Vec<(String, String)> {
-    let folder = images::workspace().unwrap().join("deploy/helm/charts/platform/files/alerts");
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        let rules: serde_json::Value = serde_yaml_ng::from_str(&text).unwrap();
-        for group in rules["groups"].as_array().unwrap() {
-            for rule in group["rules"].as_array().unwrap() {
-                let text = |key: &str| rule[key].as_str().unwrap().to_owned();
-                found.push((text("alert"), text("expr")));
-            }
-        }
-    }
-    found
+fn expressions() -> Vec<(String, String)> {
+    let text = |rule: &serde_json::Value, key: &str| rule[key].as_str().unwrap().to_owned();
+    alerts::rules().unwrap().iter().map(|rule| (text(rule, "alert"), text(rule, "expr"))).collect()
 }
 
 /// What must happen once to be counted: an admission server that does not answer, a graph that is refused, one whose pods

@@ -74,13 +74,8 @@ impl Gateway {
     pub(super) fn new(endpoint: &str, settings: &Settings) -> Result<Self, SetUpError> {
         let url: Uri =
             endpoint.parse().map_err(|source| SetUpError::Url { endpoint: endpoint.to_owned(), source })?;
-        let needs_authorities = url.scheme_str() == Some("https") && !settings.insecure;
         let mut config = Config::new(url);
         config.root_cert = settings.authority.as_deref().map(read_certificates).transpose()?;
-        if config.root_cert.is_none() && !needs_authorities {
-            // Otherwise those of the system are read, and their absence, as in our image, is an error.
-            config.root_cert = Some(Vec::new());
-        }
         config.accept_invalid_certs = settings.insecure;
         if let Some((certificate, key)) = &settings.identity {
             config.auth_info = AuthInfo {
