@@ -40,15 +40,15 @@ lint: ## formatting, lints, dependency policy
 	cargo deny --log-level error check bans licenses sources
 
 test-unit: ## pure tests and golden files
-	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT_PROGRAMS))
+	cargo test --workspace --no-fail-fast --lib --bins $(addprefix --test ,$(UNIT_PROGRAMS))
 
 test-api: ## tests on a real API server, etcd, NATS server and Prometheus
 	@$(DEVKIT) tools kubernetes etcd nats prometheus >/dev/null
-	cargo test --workspace --test 'api' --test 'api_*'
+	cargo test --workspace --no-fail-fast --test 'api' --test 'api_*'
 
 test-chart: ## tests of the Helm charts, some on a real API server, and of dashboards and alerts
 	@$(DEVKIT) tools helm kubernetes etcd nats prometheus prometheus-operator kubeconform >/dev/null
-	cargo test --workspace --test charts
+	cargo test --workspace --no-fail-fast --test charts
 
 test-node: ## tests with real pods on the cluster of this machine (root)
 	@if [ "$$(id -u)" -ne 0 ]; then \
@@ -58,20 +58,22 @@ test-node: ## tests with real pods on the cluster of this machine (root)
 	fi; \
 	unset KUBECONFIG; \
 	trap '$(DEVKIT) cluster down' EXIT; \
-	cargo test --workspace --test 'node_*' -- --include-ignored --test-threads=1
+	cargo test --workspace --no-fail-fast --test 'node_*' -- --include-ignored --test-threads=1
 
 bench: ## figures of speed, each beside a baseline of the same run
 	cargo bench --package dynamo-operator --bench admission
 	cargo bench --package dynamo-cli --bench offline
 
-# Each layer announces itself; the last line sums up what the layers said, whether or not all of them ran.
+# Each layer announces itself, and a failed one does not hide what the others would say; the last lines sum it up.
 test: ## everything that must hold, fastest layer first
 	@log=$$(mktemp); started=$$SECONDS; \
 	total() { awk '/^test result:/ {for (i = 2; i < NF; i++) {if ($$(i+1) ~ /^passed/) p += $$i; if ($$(i+1) ~ /^failed/) f += $$i; \
 		if ($$(i+1) ~ /^ignored/) s += $$i}} /^SKIPPED / {s++} END {printf "%d passed, %d failed, %d skipped\n", p, f, s}' $$log; rm -f $$log; }; \
 	trap total EXIT; \
+	failed=; \
 	for layer in $(LAYERS); do \
 		echo "== $$layer (after $$((SECONDS - started)) s)"; \
-		$(MAKE) --no-print-directory $$layer 2>&1 | tee -a $$log || { echo "== $$layer FAILED"; exit 1; }; \
+		$(MAKE) --no-print-directory $$layer 2>&1 | tee -a $$log || { echo "== $$layer FAILED"; failed="$$failed $$layer"; }; \
 	done; \
+	if [ -n "$$failed" ]; then echo "== failed:$$failed, after $$((SECONDS - started)) s"; exit 1; fi; \
 	echo "== all layers passed after $$((SECONDS - started)) s"

@@ -1,15 +1,23 @@
 //! The cluster that a command asks. Commands that need none never come here, and need no kubeconfig.
 
+mod again;
+
 use std::{fmt, future::Future, path::PathBuf, time::Duration};
 
+use again::Again;
 use dynamo_kubekit::client::{chain, without_needless_authorities};
 use kube::{
     Api, Client, Config,
+    client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+use tower::{buffer::BufferLayer, retry::RetryLayer};
 
 /// How long a connection to a server outside of the cluster may take.
 const CONNECT: Duration = Duration::from_secs(15);
+
+/// How many requests may wait for the one before them to be sent.
+const WAITING: usize = 256;
 
 /// Which cluster, and where in it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -121,13 +129,12 @@ impl Target {
     }
 
     async fn connect_with(&self, read_timeout: Option<Duration>) -> Result<Cluster, Error> {
+        let limit = Duration::from_secs(self.request_timeout.into());
         let mut config = self.config().await?;
-        config.connect_timeout = Some(Duration::from_secs(self.request_timeout.into()));
+        config.connect_timeout = Some(limit);
         config.read_timeout = read_timeout;
-        // The client's own retries of 429, 503 and 504 take minutes; somebody waits for this answer.
-        config.default_retry = false;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        Ok(Cluster { client: client(config)?, namespace })
+        Ok(Cluster { client: client(config, Again::within(limit))?, namespace })
     }
 
     async fn config(&self) -> Result<Config, Error> {
@@ -159,12 +166,14 @@ pub fn client_of(uri: http::Uri, read_timeout: Option<Duration>) -> Result<Clien
     let mut config = Config::new(uri);
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = read_timeout;
-    config.default_retry = false;
-    client(config)
+    client(config, Again::within(CONNECT))
 }
 
-fn client(config: Config) -> Result<Client, Error> {
-    Client::try_from(without_needless_authorities(config)).map_err(Error::Client)
+fn client(mut config: Config, again: Again) -> Result<Client, Error> {
+    // The client's own retries take minutes, and ask again what may have been done; somebody waits for this answer.
+    config.default_retry = false;
+    let builder = ClientBuilder::try_from(without_needless_authorities(config)).map_err(Error::Client)?;
+    Ok(builder.with_layer(&BufferLayer::new(WAITING)).with_layer(&RetryLayer::new(again)).build())
 }
 
 fn in_pod() -> bool {

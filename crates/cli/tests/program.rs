@@ -7,12 +7,16 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::{
     Json, Router,
     extract::State,
+    http::StatusCode,
     response::IntoResponse,
     routing::{get, post},
 };
@@ -142,10 +146,15 @@ async fn frontend() -> (String, Asked) {
         .route("/v1/models", get(|| async { Json(json!({"data": [{"id": "tiny"}]})) }))
         .route("/v1/chat/completions", post(completions))
         .with_state(Arc::clone(&asked));
+    (served(app).await, asked)
+}
+
+/// The address of `app` on loopback, for as long as the test runs.
+async fn served(app: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
-    (url, asked)
+    url
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,5 +186,46 @@ async fn a_prompt_from_the_words_or_from_standard_input_gets_the_answer_of_the_m
         let output = dynamoctl(words).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         assert!(text(&output.stderr).contains(said), "{words:?}: {}", text(&output.stderr));
+    }
+}
+
+/// A cluster without graphs whose API server says "not now" to the first `refusals` requests, and when to ask again;
+/// the second is how often it was asked.
+async fn not_now(folder: &Path, refusals: usize, retry_after: &'static str) -> Arc<AtomicUsize> {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let answer = async move || {
+        if counted.fetch_add(1, Ordering::SeqCst) >= refusals {
+            let list = json!({"apiVersion": "nvidia.com/v1alpha1", "kind": "DynamoGraphDeploymentList",
+                "metadata": {"resourceVersion": "1"}, "items": []});
+            return Json(list).into_response();
+        }
+        let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": 429,
+            "reason": "TooManyRequests", "message": "storage is (re)initializing", "metadata": {}});
+        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", retry_after)], Json(status)).into_response()
+    };
+    let url = served(Router::new().fallback(answer)).await;
+    let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": url}}], "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]});
+    std::fs::write(folder.join("kubeconfig"), kubeconfig.to_string()).unwrap();
+    asked
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_says_when_to_ask_again_is_asked_again_within_the_time_of_a_request() {
+    for (refusals, retry_after, code, requests) in
+        [(0, "1", 0, 1), (2, "1", 0, 3), (1, "3600", 2, 1), (9, "3", 2, 2), (1, "tomorrow", 2, 1)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let asked = not_now(folder.path(), refusals, retry_after).await;
+        let output = dynamoctl(&["status", "--request-timeout", "5"])
+            .env("KUBECONFIG", folder.path().join("kubeconfig"))
+            .output()
+            .unwrap();
+        let seen = (output.status.code(), asked.load(Ordering::SeqCst));
+        assert_eq!(seen, (Some(code), requests), "{refusals} times {retry_after}: {output:?}");
+        let refused = text(&output.stderr).contains("storage is (re)initializing");
+        assert_eq!(refused, code == 2, "{output:?}");
     }
 }
