@@ -5,14 +5,11 @@ use std::time::Duration;
 
 use dynamo_api::foreign::{Queue, QueueResources, QueueShare, QueueSpec};
 use dynamo_kubekit::{backoff::jittered, client::chain};
-use kube::{
-    Api, Client, ResourceExt,
-    api::{ObjectMeta, PostParams},
-};
+use kube::{Api, Client, ResourceExt, api::ObjectMeta};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::{context::FIELD_MANAGER, optional_apis::OptionalApis};
+use crate::{optional_apis::OptionalApis, writes};
 
 /// The queue of graphs that name none.
 const QUEUE: &str = "dynamo";
@@ -85,7 +82,6 @@ pub async fn keep(client: Client, mut apis: watch::Receiver<OptionalApis>, every
 
 async fn ensure(client: &Client) -> Result<(), Error> {
     let api = Api::<Queue>::all(client.clone());
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     for queue in queues() {
         let name = queue.name_any();
         let failed = |verb| {
@@ -96,10 +92,8 @@ async fn ensure(client: &Client) -> Result<(), Error> {
         if api.get_metadata_opt(&name).await.map_err(failed("read"))?.is_some() {
             continue;
         }
-        match api.create(&params, &queue).await {
-            Ok(_) => info!(name, "queue of the KAI scheduler made"),
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(failed("create")(error)),
+        if writes::create(&api, &queue).await.map_err(failed("create"))?.is_some() {
+            info!(name, "queue of the KAI scheduler made");
         }
     }
     Ok(())

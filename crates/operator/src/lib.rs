@@ -28,3 +28,4 @@ pub mod server;
 pub mod viewed;
 pub mod webhook;
 pub mod wiring;
+mod writes;

@@ -1,6 +1,6 @@
-//! The value file of production, prepared as its guide says, on one node: NATS speaks TLS, etcd asks for a password, and of
-//! each there are three, which die one by one.
-//! Must change in the file only what one node without other people's operators cannot have.
+//! The value file of production, prepared as its guide says, with those of AKS and its spot machines, on one node that is
+//! one: NATS speaks TLS, etcd asks for a password, and of each there are three, which die one by one.
+//! Must change in the files only what one node without other people's operators cannot have.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -18,9 +18,13 @@ use crate::common::{operator, step};
 use crate::graph::{self, Graph};
 use crate::release::CRDS;
 use crate::servers;
-use crate::stage::Stage;
+use crate::stage::{SpotMachines, Stage};
 
-const VALUES: &str = "./deploy/helm/values/production.yaml";
+const VALUES: [&str; 3] = [
+    "./deploy/helm/values/production.yaml",
+    "./deploy/helm/values/aks.yaml",
+    "./deploy/helm/values/aks-spot.yaml",
+];
 /// What the file asks for and this cluster has not: three nodes, cert-manager, the Prometheus operator.
 const ONE_NODE: &str = "
 etcd: {affinity: null}
@@ -29,8 +33,8 @@ dynamo-operator:
   metricsService: {enabled: false}
   webhook: {certManager: {enabled: false}}
 ";
-/// The class that the file leaves to its reader.
-const CLASS: &str = "fast-ssd";
+/// The class that the file of AKS names.
+const CLASS: &str = "managed-csi-premium";
 const MEMBERS: usize = 3;
 
 const GRAPH: Graph = Graph { namespace: GRAPHS, name: "available", discovery: "etcd", plane: "nats" };
@@ -42,14 +46,19 @@ fn the_production_values_serve_over_tls_and_with_a_password_while_each_server_di
     let (kubectl, helm) = (&stage.kubectl, stage.helm());
     stage.cluster.provide_volumes("production", CLASS, 2 * MEMBERS).unwrap();
 
-    step("the Secrets of the guide, and the value file of production");
+    step(
+        "the Secrets of the guide, and the value files of production, of AKS and of its spot machines, on such a machine",
+    );
     let folder = tempfile::tempdir().unwrap();
     stage.namespace(NAMESPACE);
     make_secrets(kubectl, folder.path());
     let one_node = folder.path().join("one-node.yaml");
     std::fs::write(&one_node, ONE_NODE).unwrap();
     helm.run(&["upgrade", "--install", "dynamo-crds", CRDS, "-n", "default"]);
-    helm.install(&["-f", VALUES, "-f", one_node.to_str().unwrap()]);
+    let spot = SpotMachines::new(kubectl);
+    let files: Vec<&str> =
+        VALUES.into_iter().chain(one_node.to_str()).flat_map(|file| ["-f", file]).collect();
+    helm.install(&files);
     let pods = servers::ready_containers(kubectl);
     for part in ["nats", "etcd"] {
         for number in 0..MEMBERS {
@@ -64,6 +73,9 @@ fn the_production_values_serve_over_tls_and_with_a_password_while_each_server_di
     let answer = http::request(&etcd, "/v3/kv/range", Some(r#"{"key":"AA==","range_end":"AA=="}"#)).unwrap();
     let refusal = (answer.status, answer.text().unwrap());
     assert!(refusal.0 >= 400 && refusal.1.contains("user name is empty"), "{refusal:?}");
+
+    // Graphs say for themselves where they may run.
+    drop(spot);
 
     step("a request is served by a graph that finds its workers in etcd and asks them over NATS");
     stage.namespace(GRAPHS);

@@ -14,6 +14,8 @@ use crate::release::{CRDS, PLATFORM, settled};
 use crate::servers;
 use crate::stage::{Stage, TEAM};
 
+/// The class that the value file of GKE names.
+const CLASS: &str = "premium-rwo";
 /// Claims of one NATS server and one member of etcd, twice: a claim outlives its release.
 const VOLUMES: usize = 4;
 
@@ -30,11 +32,11 @@ const BY_BOTH: Graph = Graph { namespace: GRAPHS, name: "by-both", discovery: "e
 fn the_platform_installs_serves_survives_its_servers_upgrades_rolls_back_and_comes_again() {
     let stage = Stage::prepare();
     let (kubectl, helm) = (&stage.kubectl, stage.helm());
-    stage.cluster.provide_volumes("platform", "", VOLUMES).unwrap();
+    stage.cluster.provide_volumes("platform", CLASS, VOLUMES).unwrap();
 
-    step("the two install commands, with NATS and etcd");
+    step("the two install commands, with NATS and etcd, on the disks of GKE");
     helm.run(&["upgrade", "--install", "dynamo-crds", CRDS, "-n", "default"]);
-    helm.install(&[]);
+    helm.install(&["-f", "./deploy/helm/values/gke.yaml"]);
     let pods = servers::ready_containers(kubectl);
     assert_eq!(pods[&format!("{RELEASE}-nats-0")], (1, 1), "{pods:?}");
     assert_eq!(pods[&format!("{RELEASE}-etcd-0")], (1, 1), "{pods:?}");
@@ -125,8 +127,10 @@ fn the_platform_installs_serves_survives_its_servers_upgrades_rolls_back_and_com
     };
     assert!(outcome.sent > 4 && outcome.failures.is_empty(), "without an operator: {outcome:?}");
 
-    step("a new install takes everything up again, restarts none of it, and makes more");
-    helm.install(&[]);
+    step(
+        "a new install, by the values of development, takes everything up again, restarts none of it, and makes more",
+    );
+    helm.install(&["-f", "./deploy/helm/values/development.yaml"]);
     for graph in ALL {
         graph.serves(kubectl);
     }

@@ -17,6 +17,8 @@ use crate::release::CRDS;
 use crate::stage::Stage;
 
 const GRAPH: Graph = Graph { namespace: GRAPHS, name: "observed", discovery: "etcd", plane: "nats" };
+/// The class that the value file of EKS names.
+const CLASS: &str = "gp3";
 /// Claims of one NATS server and one member of etcd.
 const VOLUMES: usize = 2;
 /// Long enough for a scrape of everything and for the rates that panels show.
@@ -43,12 +45,15 @@ fn reason(expression: &str) -> Option<&'static str> {
 fn every_panel_and_every_alert_has_data_in_a_prometheus_that_scrapes_a_graph_under_load() {
     let stage = Stage::prepare();
     let (kubectl, helm) = (&stage.kubectl, stage.helm());
-    stage.cluster.provide_volumes("observed", "", VOLUMES).unwrap();
+    stage.cluster.provide_volumes("observed", CLASS, VOLUMES).unwrap();
 
-    step("Prometheus by its operator, then the platform, which finds its API");
+    step(
+        "Prometheus by its operator, then the platform by the values of a test cluster on EKS, which finds its API",
+    );
     let prometheus = Prometheus::install(&stage.cluster, kubectl);
     helm.run(&["upgrade", "--install", "dynamo-crds", CRDS, "-n", "default"]);
-    helm.install(&["--set", "etcd.metrics.podMonitor.enabled=true"]);
+    let values = ["-f", "./deploy/helm/values/test.yaml", "-f", "./deploy/helm/values/eks.yaml"];
+    helm.install(&[&values[..], &["--set", "etcd.metrics.podMonitor.enabled=true"]].concat());
     stage.namespace(GRAPHS);
     GRAPH.start(kubectl);
 

@@ -14,6 +14,8 @@ use crate::release::Helm;
 
 /// Namespace of the restricted release and its graph.
 pub const TEAM: &str = "team";
+/// What keeps pods off a spot machine of AKS, unless they say otherwise.
+const SPOT: &str = "kubernetes.azure.com/scalesetpriority=spot:NoSchedule";
 /// Every namespace that a test makes.
 const NAMESPACES: [&str; 4] = [GRAPHS, TEAM, NAMESPACE, MONITORING];
 
@@ -54,6 +56,7 @@ impl Stage {
                 .run(&["delete", "namespace", namespace, "--ignore-not-found", "--wait=false"])
                 .unwrap();
         };
+        drop(SpotMachines(&self.kubectl));
         // Graphs first, while there is an operator that lets them go.
         delete(GRAPHS);
         delete(TEAM);
@@ -66,5 +69,22 @@ impl Stage {
             let left: Vec<_> = names.filter(|name| NAMESPACES.iter().any(|made| name == made)).collect();
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
         });
+    }
+}
+
+/// Every node is a spot machine of AKS until this is dropped.
+pub struct SpotMachines<'a>(&'a Kubectl);
+
+impl<'a> SpotMachines<'a> {
+    pub fn new(kubectl: &'a Kubectl) -> Self {
+        kubectl.run(&["taint", "nodes", "--all", "--overwrite", SPOT]).unwrap();
+        Self(kubectl)
+    }
+}
+
+impl Drop for SpotMachines<'_> {
+    fn drop(&mut self) {
+        // An error says that there is no such taint.
+        let _ = self.0.run(&["taint", "nodes", "--all", &format!("{SPOT}-")]);
     }
 }

@@ -11,13 +11,16 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ObjectMeta, Preconditions},
 };
 use serde_json::json;
 use tracing::info;
 
 use super::{Grant, Purpose};
-use crate::context::{FIELD_MANAGER, failed};
+use crate::{
+    context::failed,
+    writes::{self, without_managed_fields},
+};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -103,35 +106,25 @@ impl Grant {
     async fn make_account(&self, client: &Client, namespace: &str) -> Result<(), ApplyError> {
         let account = self.purpose.build_account(namespace);
         let api = Api::<ServiceAccount>::namespaced(client.clone(), namespace);
-        match api.create(&as_operator(), &account).await {
-            Ok(mut made) => {
-                made.metadata.managed_fields = None;
-                self.accounts.note_written(made);
-                info!(namespace, account = self.purpose.account, "account made");
-                Ok(())
-            }
-            // Somebody else's does as well; the watch is about to show it.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-            Err(error) => Err(failed("create", &account)(error)),
+        // Somebody else's does as well; the watch is about to show it.
+        if let Some(made) = writes::create(&api, &account).await.map_err(failed("create", &account))? {
+            self.accounts.note_written(made);
+            info!(namespace, account = self.purpose.account, "account made");
         }
+        Ok(())
     }
 
     async fn make_binding(&self, client: &Client, wanted: &RoleBinding) -> Result<(), GrantError> {
         self.check_role(client, wanted).await?;
         let api = bindings(client, wanted);
-        match api.create(&as_operator(), wanted).await {
-            Ok(made) => {
-                self.note_binding(made);
-                Ok(())
-            }
-            // One without our label, which the watch does not show.
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                let (_, name) = dynamo_kubekit::key_of(wanted);
-                let live = api.get(&name).await.map_err(failed("read", wanted))?;
-                self.correct_binding(client, &live, wanted).await
-            }
-            Err(error) => Err(failed("create", wanted)(error).into()),
+        if let Some(made) = writes::create(&api, wanted).await.map_err(failed("create", wanted))? {
+            self.note_binding(made);
+            return Ok(());
         }
+        // One without our label, which the watch does not show.
+        let (_, name) = dynamo_kubekit::key_of(wanted);
+        let live = api.get(&name).await.map_err(failed("read", wanted))?;
+        self.correct_binding(client, &live, wanted).await
     }
 
     async fn correct_binding(
@@ -161,8 +154,8 @@ impl Grant {
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => return Err(failed("delete", wanted)(error).into()),
             }
-            let made = api.create(&as_operator(), wanted).await.map_err(failed("create", wanted))?;
-            self.note_binding(made);
+            let made = api.create(&writes::creation(), wanted).await.map_err(failed("create", wanted))?;
+            self.note_binding(without_managed_fields(made));
             return Ok(());
         }
         let change = json!({
@@ -173,15 +166,12 @@ impl Grant {
             },
             "subjects": wanted.subjects,
         });
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let made =
-            api.patch(&name, &params, &Patch::Merge(change)).await.map_err(failed("update", wanted))?;
+        let made = writes::merge(&api, &name, &change).await.map_err(failed("update", wanted))?;
         self.note_binding(made);
         Ok(())
     }
 
-    fn note_binding(&self, mut made: RoleBinding) {
-        made.metadata.managed_fields = None;
+    fn note_binding(&self, made: RoleBinding) {
         let (namespace, _) = dynamo_kubekit::key_of(&made);
         info!(namespace, account = self.purpose.account, role = made.role_ref.name, "rights given");
         self.bindings.note_written(made);
@@ -255,8 +245,4 @@ fn is_same(live: &RoleBinding, wanted: &RoleBinding) -> bool {
 
 fn bindings(client: &Client, wanted: &RoleBinding) -> Api<RoleBinding> {
     Api::namespaced(client.clone(), wanted.metadata.namespace.as_deref().unwrap_or_default())
-}
-
-fn as_operator() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }

@@ -14,18 +14,15 @@ use dynamo_kubekit::{
     key_of,
 };
 use dynamo_render::adapter::is_enabled;
-use kube::{
-    Api, Resource,
-    api::{Patch, PatchParams},
-    runtime::controller::Action,
-};
+use kube::{Api, Resource, runtime::controller::Action};
 use serde_json::json;
 
 use crate::{
-    context::{Context, FIELD_MANAGER, failed},
+    context::{Context, failed},
     failure::{Failure, RESYNC, is_reported, plan_retry},
     metrics::observe,
     wiring::Trigger,
+    writes,
 };
 
 /// The kind: how this controller is named in metrics and log lines.
@@ -123,14 +120,11 @@ async fn scale(
         "metadata": {"uid": graph.metadata.uid, "resourceVersion": graph.metadata.resource_version},
         "spec": {"services": {name: {"replicas": wanted}}},
     });
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let api = Api::<DynamoGraphDeployment>::namespaced(ctx.client.clone(), &namespace);
-    let mut written = api
-        .patch(&graph_name, &params, &Patch::Merge(change))
+    let written = writes::merge(&api, &graph_name, &change)
         .await
         .map_err(failed("scale", graph))
         .map_err(|source| Error::Scale { service: name.clone(), source })?;
-    written.metadata.managed_fields = None;
     ctx.caches.graphs.note_written(written);
     let text = format!("service {name} of graph {graph_name} scaled from {present} to {wanted} replicas");
     ctx.tell(&adapter.object_ref(&()), "Scaled", &text).await;

@@ -10,10 +10,7 @@ use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
     core::v1::Secret,
 };
-use kube::{
-    Api, Client,
-    api::{Patch, PatchParams, PostParams},
-};
+use kube::{Api, Client, api::Patch};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -27,7 +24,7 @@ use super::{
     stored::{self, Change, Stored},
     watches::{self, Ahead, Complaint, Failures, Registered, Seen},
 };
-use crate::context::FIELD_MANAGER;
+use crate::writes;
 
 /// How often the wall clock is looked at, for certificates that come of age.
 const CHECK: Duration = Duration::from_secs(60);
@@ -367,14 +364,10 @@ pub(super) async fn write_secret(
 ) -> Result<Secret, Error> {
     let api = Api::<Secret>::namespaced(client.clone(), namespace);
     let answer = match seen {
-        None => {
-            let params =
-                PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-            api.create(&params, &change.create(namespace, name)).await
-        }
+        None => api.create(&writes::creation(), &change.create(namespace, name)).await,
         Some(secret) => {
             let patch = Patch::Merge(change.patch(version_of(secret)));
-            api.patch(name, &manager(), &patch).await
+            api.patch(name, &writes::change(), &patch).await
         }
     };
     let moved = if seen.is_some() { MOVED } else { EXISTS };
@@ -396,11 +389,11 @@ pub(super) async fn publish(
     Ok(match which {
         Which::Validating => {
             let api = Api::<ValidatingWebhookConfiguration>::all(client.clone());
-            (&api.patch(name, &manager(), &patch).await.map_err(fail)?).into()
+            (&api.patch(name, &writes::change(), &patch).await.map_err(fail)?).into()
         }
         Which::Mutating => {
             let api = Api::<MutatingWebhookConfiguration>::all(client.clone());
-            (&api.patch(name, &manager(), &patch).await.map_err(fail)?).into()
+            (&api.patch(name, &writes::change(), &patch).await.map_err(fail)?).into()
         }
     })
 }
@@ -414,10 +407,6 @@ pub(super) fn failure(verb: &str, what: String, moved: &[u16], source: kube::Err
         }
         _ => Error::Api { what: format!("{verb} {what}"), source },
     }
-}
-
-fn manager() -> PatchParams {
-    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 fn version_of(secret: &Secret) -> &str {

@@ -9,16 +9,13 @@ use dynamo_kubekit::{
     client::chain,
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{
-    Api, Client,
-    api::{ObjectMeta, PostParams},
-};
+use kube::{Api, Client, api::ObjectMeta};
 use rsa::{PrivateKey, pkcs1::EncodeRsaPrivateKey, pkcs8::LineEnding, traits::PublicKeyParts};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::Copied;
-use crate::{context::FIELD_MANAGER, flags::NamespacedName};
+use crate::{flags::NamespacedName, writes};
 
 /// What launchers mount.
 const PRIVATE: &str = "private.key";
@@ -123,16 +120,11 @@ impl Keygen {
             data: Some(tokio::task::spawn_blocking(new_key).await.map_err(KeyError::from)??),
             ..Secret::default()
         };
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match api.create(&params, &secret).await {
-            Ok(_) => {
-                info!(namespace, name, "SSH key of MPI made");
-                Ok(())
-            }
-            // Somebody else was faster: theirs is as good.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-            Err(error) => Err(Error::Create(error)),
+        // One that somebody else made is as good.
+        if writes::create(&api, &secret).await.map_err(Error::Create)?.is_some() {
+            info!(namespace, name, "SSH key of MPI made");
         }
+        Ok(())
     }
 }
 

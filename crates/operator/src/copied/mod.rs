@@ -18,17 +18,14 @@ use dynamo_kubekit::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Resource,
-    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    api::ObjectMeta,
     runtime::{reflector::store::WriterDropped, watcher},
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Notify};
 use tracing::info;
 
-use crate::{
-    context::{FIELD_MANAGER, failed},
-    flags::NamespacedName,
-};
+use crate::{context::failed, flags::NamespacedName, writes};
 pub use view::{Content, CopiedSecret};
 use view::{Maker, hash_of, origin_of};
 
@@ -198,26 +195,20 @@ impl Copied {
         let name = &self.settings.source.name;
         let copy = match self.copies.get(namespace, name) {
             Some(copy) => copy,
-            None => {
-                let params =
-                    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-                match api.create(&params, &wanted).await {
-                    Ok(made) => return Ok(self.note(namespace, made)),
-                    // Somebody was faster than the watch tells.
-                    Err(kube::Error::Api(status)) if status.code == 409 => {
-                        let there = api.get(name).await.map_err(failed("get", &wanted))?;
-                        self.copies.note_written(there.into())
-                    }
-                    Err(error) => return Err(failed("create", &wanted)(error).into()),
+            None => match writes::create(&api, &wanted).await.map_err(failed("create", &wanted))? {
+                Some(made) => return Ok(self.note(namespace, made)),
+                // Somebody was faster than the watch tells.
+                None => {
+                    let there = api.get(name).await.map_err(failed("get", &wanted))?;
+                    self.copies.note_written(there.into())
                 }
-            }
+            },
         };
         if self.is_current(&copy.view) || copy.view.hash == hash_of(&wanted) {
             return Ok(copy);
         }
-        let change = Patch::Merge(replacement(&copy, &wanted));
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let written = api.patch(name, &params, &change).await.map_err(failed("update", &wanted))?;
+        let change = replacement(&copy, &wanted);
+        let written = writes::merge(&api, name, &change).await.map_err(failed("update", &wanted))?;
         Ok(self.note(namespace, written))
     }
 

@@ -9,16 +9,13 @@ use dynamo_kubekit::{
 };
 use dynamo_render::claims::Claim;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::{
-    Api, Client,
-    api::{ObjectMeta, PostParams},
-    core::PartialObjectMetaExt,
-};
+use kube::{Api, Client, core::PartialObjectMetaExt};
 use tracing::info;
 
 use crate::{
-    context::{ClaimName, Context, FIELD_MANAGER, failed, owner_of},
+    context::{ClaimName, Context, failed, owner_of},
     wiring::Trigger,
+    writes,
 };
 
 /// Why a graph lacks a claim.
@@ -83,18 +80,13 @@ async fn make(
     claim: &PersistentVolumeClaim,
 ) -> Result<(), ApplyError> {
     let (namespace, name) = key_of(claim);
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    match Api::<PersistentVolumeClaim>::namespaced(client.clone(), &namespace).create(&params, claim).await {
-        Ok(made) => {
-            info!(%namespace, %name, "claim created");
-            let meta = ObjectMeta { managed_fields: None, ..made.metadata };
-            known.note_written(meta.into_response_partial());
-            Ok(())
-        }
-        // Somebody else was faster: it is used as it is.
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(error) => Err(failed("create", claim)(error)),
+    let api = Api::namespaced(client.clone(), &namespace);
+    // One that somebody else made is used as it is.
+    if let Some(made) = writes::create(&api, claim).await.map_err(failed("create", claim))? {
+        info!(%namespace, %name, "claim created");
+        known.note_written(made.metadata.into_response_partial());
     }
+    Ok(())
 }
 
 /// Wakes the graphs that list a claim when it comes or goes.
