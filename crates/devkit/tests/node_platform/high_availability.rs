@@ -25,13 +25,14 @@ const VALUES: [&str; 3] = [
     "./deploy/helm/values/aks.yaml",
     "./deploy/helm/values/aks-spot.yaml",
 ];
-/// What the file asks for and this cluster has not: three nodes, cert-manager, the Prometheus operator.
+/// What the file asks for and this cluster has not: three nodes, cert-manager, in whose place jobs of the chart make the
+/// certificate, and the Prometheus operator.
 const ONE_NODE: &str = "
 etcd: {affinity: null}
 alerts: {enabled: false}
 dynamo-operator:
   metricsService: {enabled: false}
-  webhook: {certManager: {enabled: false}}
+  webhook: {certManager: {enabled: false}, certGenerator: {enabled: true}}
 ";
 /// The class that the file of AKS names.
 const CLASS: &str = "managed-csi-premium";
