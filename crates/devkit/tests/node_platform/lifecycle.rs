@@ -14,7 +14,8 @@ use crate::release::{CRDS, PLATFORM, settled};
 use crate::servers;
 use crate::stage::{Stage, TEAM};
 
-/// The class that the value file of GKE names.
+const GKE: &str = "./deploy/helm/values/gke.yaml";
+/// The class that this file names.
 const CLASS: &str = "premium-rwo";
 /// Claims of one NATS server and one member of etcd, twice: a claim outlives its release.
 const VOLUMES: usize = 4;
@@ -36,7 +37,7 @@ fn the_platform_installs_serves_survives_its_servers_upgrades_rolls_back_and_com
 
     step("the two install commands, with NATS and etcd, on the disks of GKE");
     helm.run(&["upgrade", "--install", "dynamo-crds", CRDS, "-n", "default"]);
-    helm.install(&["-f", "./deploy/helm/values/gke.yaml"]);
+    helm.install(&["-f", GKE]);
     let pods = servers::ready_containers(kubectl);
     assert_eq!(pods[&format!("{RELEASE}-nats-0")], (1, 1), "{pods:?}");
     assert_eq!(pods[&format!("{RELEASE}-etcd-0")], (1, 1), "{pods:?}");
@@ -66,6 +67,8 @@ fn the_platform_installs_serves_survives_its_servers_upgrades_rolls_back_and_com
     step("an upgrade with changed values restarts no pod of a graph");
     let before = graph::pods(kubectl, GRAPHS);
     helm.install(&[
+        "-f",
+        GKE,
         "--set",
         "dynamo-operator.controllerManager.replicas=2",
         "--set",
