@@ -4,45 +4,66 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Failure counts by key: 1 s, 2 s, 4 s … 5 min, each with up to a quarter of jitter taken off.
+/// Failures in a row by key, with delays of 1 s, 2 s, 4 s … 5 min, each with up to a quarter of jitter taken off.
 #[derive(Debug)]
 pub struct Failures<Key> {
-    counts: Mutex<HashMap<Key, u32>>,
+    rows: Mutex<HashMap<Key, Row>>,
+}
+
+#[derive(Debug, Default)]
+struct Row {
+    count: u32,
+    told: Option<String>,
 }
 
 impl<Key> Default for Failures<Key> {
     fn default() -> Self {
-        Self { counts: Mutex::default() }
+        Self { rows: Mutex::default() }
     }
 }
 
 impl<Key: Hash + Eq> Failures<Key> {
+    fn rows(&self) -> MutexGuard<'_, HashMap<Key, Row>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts one more failure and returns the delay before the next try.
     pub fn record(&self, key: Key) -> Duration {
         let count = {
-            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = counts.entry(key).or_insert(0);
-            *count = count.saturating_add(1);
-            *count
+            let mut rows = self.rows();
+            let row = rows.entry(key).or_default();
+            row.count = row.count.saturating_add(1);
+            row.count
         };
         jittered(FIRST.saturating_mul(1 << (count - 1).min(16)).min(LONGEST))
     }
 
     /// Failures in a row so far.
     pub fn count(&self, key: &Key) -> u32 {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or(0)
+        self.rows().get(key).map_or(0, |row| row.count)
+    }
+
+    /// Whether this failure is another one than was asked about last, for what is told once and not at every try.
+    pub fn is_news(&self, key: Key, failure: &str) -> bool {
+        let mut rows = self.rows();
+        let row = rows.entry(key).or_default();
+        if row.told.as_deref() == Some(failure) {
+            return false;
+        }
+        row.told = Some(failure.to_owned());
+        true
     }
 
     /// Forgets the failures of a key after a success or the end of the object.
     pub fn reset(&self, key: &Key) {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.rows().remove(key);
     }
 }
 
@@ -65,5 +86,15 @@ mod tests {
         assert!(delays.windows(3).take(6).all(|w| w[2] > w[0]));
         failures.reset(&"uid");
         assert!(failures.record("uid") <= FIRST);
+    }
+
+    #[test]
+    fn a_failure_is_news_once_in_a_row_however_many_came_before() {
+        let failures = Failures::default();
+        failures.record("uid");
+        let asked: Vec<_> = ["a", "a", "b", "b"].map(|text| failures.is_news("uid", text)).into();
+        assert_eq!(asked, [true, false, true, false]);
+        failures.reset(&"uid");
+        assert!(failures.is_news("uid", "b"));
     }
 }

@@ -68,6 +68,7 @@ impl<K: Object> Clone for Cache<K> {
 struct Index<K> {
     objects: BTreeMap<Key, Arc<K>>,
     by_owner: HashMap<String, BTreeSet<Key>>,
+    /// UIDs of what the watch told to be gone, but for those that it told to be there again.
     gone: VecDeque<String>,
 }
 
@@ -103,6 +104,13 @@ impl<K: Object> Index<K> {
                 self.gone.pop_front();
             }
             self.gone.push_back(uid.clone());
+        }
+    }
+
+    /// What left the watch may come back as it was: its API or its label was away, or it did not fit its type.
+    fn is_back(&mut self, object: &K) {
+        if let Some(uid) = &object.meta().uid {
+            self.gone.retain(|gone| gone != uid);
         }
     }
 
@@ -420,8 +428,12 @@ impl<K: Object> Pump<K> {
     fn applied(&mut self, object: K) {
         let now = Arc::new(object);
         let key = crate::key_of(&*now);
+        let before = self.watched.insert(key.clone(), Arc::clone(&now));
         {
             let mut index = self.cache.write();
+            if before.is_none() {
+                index.is_back(&now);
+            }
             let outdated = index.objects.get(&key).is_some_and(|known| {
                 known.meta().uid == now.meta().uid && version_of(&**known) > version_of(&*now)
             });
@@ -429,7 +441,6 @@ impl<K: Object> Pump<K> {
                 index.insert(Arc::clone(&now));
             }
         }
-        let before = self.watched.insert(key, Arc::clone(&now));
         self.tell(&Change::Applied { now, before });
     }
 

@@ -25,6 +25,7 @@ pub mod registry;
 pub mod scope;
 pub mod self_signed;
 pub mod server;
+mod turns;
 pub mod viewed;
 pub mod webhook;
 pub mod wiring;

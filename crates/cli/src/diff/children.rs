@@ -18,6 +18,7 @@ use super::{
 use crate::{
     cluster::{Cluster, Error as ClusterError},
     error::Error,
+    pages,
     world::Live,
 };
 
@@ -25,8 +26,8 @@ use crate::{
 const OPERATOR: &str = dynamo_operator::context::FIELD_MANAGER;
 /// Requests at a time.
 const AT_ONCE: usize = 8;
-/// Kinds of which a graph or a component has children that it may lose.
-const KINDS: [(&str, &str); 9] = [
+/// Kinds of which a graph or a component has children that it may lose. A cluster may lack the last two.
+const KINDS: [(&str, &str); 11] = [
     ("nvidia.com/v1alpha1", "DynamoComponentDeployment"),
     ("nvidia.com/v1alpha1", "DynamoGraphDeploymentScalingAdapter"),
     ("apps/v1", "Deployment"),
@@ -36,6 +37,8 @@ const KINDS: [(&str, &str); 9] = [
     ("v1", "ServiceAccount"),
     ("rbac.authorization.k8s.io/v1", "Role"),
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("networking.istio.io/v1beta1", "VirtualService"),
+    ("inference.networking.k8s.io/v1", "InferencePool"),
 ];
 
 pub(super) struct Found {
@@ -65,7 +68,9 @@ pub(super) async fn compare(
         found.notes.extend(note.filter(|note| !found.notes.contains(note)));
     }
     if let Some(uid) = uid {
-        found.changes.extend(removed(cluster, namespace, uid, wanted, live).await?);
+        let removed = removed(cluster, namespace, uid, wanted, live).await?;
+        found.changes.extend(removed.changes);
+        found.notes.extend(removed.notes);
     }
     Ok(found)
 }
@@ -115,7 +120,7 @@ async fn removed(
     uid: &str,
     wanted: &[Value],
     live: &Live,
-) -> Result<Vec<Change>, Error> {
+) -> Result<Found, Error> {
     let root = dynamo_api::v1alpha1::DynamoGraphDeployment {
         metadata: kube::api::ObjectMeta { uid: Some(uid.to_owned()), ..Default::default() },
         ..Default::default()
@@ -126,13 +131,24 @@ async fn removed(
     let is_wanted = |kind: &str, name: &str| {
         wanted.iter().any(|object| object["kind"] == kind && object["metadata"]["name"] == name)
     };
-    let mut changes = Vec::new();
+    let mut found = Found { changes: Vec::new(), notes: Vec::new() };
     for (version, kind) in KINDS {
         let api = api(cluster, namespace, &json!({"apiVersion": version, "kind": kind}));
-        let list = api.list(&ListParams::default()).await;
-        let list =
-            list.map_err(|error| ClusterError::of(format!("list {kind} objects in {namespace}"), &error))?;
-        for mut object in list.items {
+        let objects = match pages::all(&api, ListParams::default()).await {
+            Ok(objects) => objects,
+            // The cluster does not serve the kind, so it has none.
+            Err(kube::Error::Api(status)) if status.code == 404 => continue,
+            Err(kube::Error::Api(status)) if is_right_missing(&status) => {
+                found.notes.push(format!(
+                    "without the right to list {kind} objects, those that would be removed are not seen"
+                ));
+                continue;
+            }
+            Err(error) => {
+                return Err(ClusterError::of(format!("list {kind} objects in {namespace}"), &error).into());
+            }
+        };
+        for mut object in objects {
             let controller = object.owner_references().iter().find(|owner| owner.controller == Some(true));
             if controller.is_some_and(|owner| owners.contains(&owner.uid))
                 && !is_wanted(kind, &object.name_any())
@@ -140,9 +156,9 @@ async fn removed(
                 // Lists do not repeat it.
                 object.types =
                     Some(kube::api::TypeMeta { api_version: version.to_owned(), kind: kind.to_owned() });
-                changes.extend(changes::compare(kind, Some(&value(&object)), None));
+                found.changes.extend(changes::compare(kind, Some(&value(&object)), None));
             }
         }
     }
-    Ok(changes)
+    Ok(found)
 }

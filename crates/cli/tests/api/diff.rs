@@ -29,13 +29,13 @@ fn graph() -> Value {
     })
 }
 
-/// Somebody who may read everything.
+/// Somebody who may read everything but who has which rights.
 const READER: &str = "\
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: reader}
 rules:
-- {apiGroups: ['*'], resources: ['*'], verbs: [get, list]}
+- {apiGroups: ['', apps, nvidia.com, networking.k8s.io], resources: ['*'], verbs: [get, list]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -252,6 +252,7 @@ fn who_may_only_read_gets_an_answer_and_is_told_how_sure_it_is() {
     let notes = answer["notes"].to_string();
     assert!(notes.contains("without the API server's defaults"), "{notes}");
     assert!(notes.contains("without the right to patch Deployment objects"), "{notes}");
+    assert!(notes.contains("without the right to list RoleBinding objects"), "{notes}");
 }
 
 #[test]

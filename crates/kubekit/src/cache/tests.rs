@@ -86,6 +86,17 @@ fn a_reader_never_sees_less_than_its_own_last_write_nor_a_deleted_object_again()
 }
 
 #[test]
+fn a_write_to_an_object_that_left_the_watch_and_came_back_is_seen() {
+    let (mut pump, _) = pump();
+    list(&mut pump, &[object("a", "1", 5)]);
+    // As while nobody serves its kind.
+    pump.forget_all();
+    list(&mut pump, &[object("a", "1", 5)]);
+    pump.cache.note_written(object("a", "1", 9));
+    assert_eq!(version_of(&*pump.cache.get("ns", "a").unwrap()), 9);
+}
+
+#[test]
 fn the_end_of_an_object_counts_also_when_its_last_form_cannot_be_read() {
     let (mut pump, told) = pump();
     list(&mut pump, &[object("a", "1", 5)]);

@@ -4,7 +4,7 @@
 pub mod fallback;
 mod grant;
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::sync::Arc;
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
 use dynamo_kubekit::{
@@ -14,11 +14,10 @@ use dynamo_kubekit::{
 use dynamo_render::component::{ComponentType, EPP_ACCOUNT, PLANNER_ACCOUNT};
 use k8s_openapi::api::{core::v1::ServiceAccount, rbac::v1::RoleBinding};
 use kube::{Client, runtime::watcher};
-use tokio::sync::{Mutex, MutexGuard};
 
 pub use grant::GrantError;
 
-use crate::{flags::RoleNames, wiring::Trigger};
+use crate::{flags::RoleNames, turns::Turns, wiring::Trigger};
 
 /// When an account is needed, and what it gets.
 #[derive(Debug)]
@@ -147,20 +146,4 @@ pub(crate) fn wake_at_bindings(
             trigger.send_namespace(&graphs, &namespace);
         }
     });
-}
-
-/// Lets one pass at a time write in a namespace, so that graphs made together do not race for the same names.
-#[derive(Debug, Default)]
-struct Turns {
-    /// Few namespaces share a lock, and many locks are cheap.
-    locks: [Mutex<()>; 32],
-    hasher: std::hash::RandomState,
-}
-
-impl Turns {
-    async fn take(&self, namespace: &str) -> Option<MutexGuard<'_, ()>> {
-        let count = u64::try_from(self.locks.len()).ok()?;
-        let at = usize::try_from(self.hasher.hash_one(namespace) % count).ok()?;
-        Some(self.locks.get(at)?.lock().await)
-    }
 }

@@ -89,14 +89,15 @@ async fn pass(entry: &Roster<DynamoGraphDeploymentScalingAdapter>, ctx: &Context
         service: target.service_name.clone(),
     })?;
     let scaled = scale(ctx, &adapter, &graph, service).await;
+    let key = (namespace, name);
     if let Err(error) = &scaled
-        && is_reported(&ctx.failures.adapters, &(namespace.clone(), name.clone()), error)
-        && ctx.failures.adapters.count(&(namespace.clone(), name.clone())) == 0
+        && is_reported(&ctx.failures.adapters, &key, error)
+        && ctx.failures.adapters.is_news(key.clone(), &chain(error))
     {
         ctx.warn(&adapter.object_ref(&()), "UpdateFailed", &chain(error)).await;
     }
     status::report(ctx, &adapter, &graph, scaled?).await.map_err(Error::Status)?;
-    ctx.failures.adapters.reset(&(namespace, name));
+    ctx.failures.adapters.reset(&key);
     Ok(Action::requeue(jittered(RESYNC)))
 }
 

@@ -22,10 +22,10 @@ use kube::{
     runtime::{reflector::store::WriterDropped, watcher},
 };
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 use tracing::info;
 
-use crate::{context::failed, flags::NamespacedName, writes};
+use crate::{context::failed, flags::NamespacedName, turns::Turns, writes};
 pub use view::{Content, CopiedSecret};
 use view::{Maker, hash_of, origin_of};
 
@@ -90,7 +90,7 @@ pub struct Copied {
     sources: Cache<CopiedSecret>,
     copies: Cache<CopiedSecret>,
     /// Several reconciles need the copy of one namespace at once; the first one writes it.
-    writing: Arc<Mutex<()>>,
+    turns: Arc<Turns>,
     /// Woken when the source is deleted.
     source_gone: Arc<Notify>,
 }
@@ -115,7 +115,7 @@ impl Copied {
             .map(|_| feed(Some(&settings.source.namespace)));
         let copies = of_copies.cache();
         let sources = of_source.as_ref().unwrap_or(&of_copies).cache();
-        let copied = Self { settings, sources, copies, writing: Arc::default(), source_gone: Arc::default() };
+        let copied = Self { settings, sources, copies, turns: Arc::default(), source_gone: Arc::default() };
         let mut feeds: Vec<_> = std::iter::once(of_copies).chain(of_source).collect();
         for feed in &mut feeds {
             let (copied, listener) = (copied.clone(), listener.clone());
@@ -182,7 +182,7 @@ impl Copied {
         if let Some(current) = self.current(namespace) {
             return Ok(current);
         }
-        let _turn = self.writing.lock().await;
+        let _turn = self.turns.take(namespace).await;
         if let Some(current) = self.current(namespace) {
             return Ok(current);
         }
