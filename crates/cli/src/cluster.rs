@@ -67,6 +67,9 @@ pub enum Error {
          its contexts"
     )]
     NoConfig(#[source] KubeconfigError),
+    /// A client would have nowhere to connect to.
+    #[error("the address {0:?} lacks a scheme or a host: write it as https://HOST:PORT")]
+    Address(String),
     #[error("cannot make a client of the kubeconfig: {0}")]
     Client(#[source] kube::Error),
     #[error("cannot start the runtime of this process: {0}")]
@@ -76,6 +79,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// `error` of an attempt to `what` at a server that is no API server, such as a frontend.
+    pub fn of_server(what: impl Into<String>, error: &kube::Error) -> Self {
+        let reason = match error {
+            kube::Error::Api(status) if status.message.is_empty() => {
+                format!("it answers with the HTTP status {}", status.code)
+            }
+            kube::Error::Api(status) => {
+                format!("it answers with the HTTP status {}: {}", status.code, status.message.trim())
+            }
+            _ => format!("{}; is it reachable from here?", chain(error)),
+        };
+        Self::Request { what: format!("cannot {}", what.into()), reason }
+    }
+
     /// `error` of an attempt to `what`, such as `list nodes`, in words that lead on.
     pub fn of(what: impl Into<String>, error: &kube::Error) -> Self {
         Self::Request { what: format!("cannot {}", what.into()), reason: reason(error) }
@@ -170,6 +187,10 @@ pub fn client_of(uri: http::Uri, read_timeout: Option<Duration>) -> Result<Clien
 }
 
 fn client(mut config: Config, again: Again) -> Result<Client, Error> {
+    let address = &config.cluster_url;
+    if !matches!(address.scheme_str(), Some("http" | "https")) || address.host().is_none_or(str::is_empty) {
+        return Err(Error::Address(address.to_string()));
+    }
     // The client's own retries take minutes, and ask again what may have been done; somebody waits for this answer.
     config.default_retry = false;
     let builder = ClientBuilder::try_from(without_needless_authorities(config)).map_err(Error::Client)?;

@@ -21,7 +21,10 @@ pub struct InstallArguments {
     /// Leave out the definitions, which another release has
     #[arg(long)]
     skip_crds: bool,
-    /// Install without the checks of `dynamoctl check` before
+    /// Check to leave out before, such as gpu-nodes; may be given several times
+    #[arg(long, value_name = "NAME", value_enum, value_delimiter = ',')]
+    skip: Vec<check::Skippable>,
+    /// Install without any of the checks of `dynamoctl check` before
     #[arg(long)]
     skip_check: bool,
     /// Further arguments of Helm for the platform's chart, after `--`
@@ -71,10 +74,11 @@ pub fn install(
 ) -> Result<ExitCode, Error> {
     let target = &Target { namespace: Some(namespace(target).to_owned()), ..target.clone() };
     let is_checked = !arguments.skip_check && !arguments.release.dry_run;
-    if is_checked && !check::is_ready(target, console)? {
+    if is_checked && !check::is_ready(&arguments.skip, target, console)? {
         writeln!(
             console,
-            "\nNothing was installed. Put right what failed, or install without the checks: --skip-check"
+            "\nNothing was installed. Put right what failed, or leave out what this cluster needs not: --skip NAME, or \
+             --skip-check for all checks"
         )?;
         return Ok(ExitCode::FAILURE);
     }

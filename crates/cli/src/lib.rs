@@ -48,7 +48,7 @@ use clap::{FromArgMatches, Parser, Subcommand};
 
 use crate::{
     cluster::Target,
-    console::{ColorChoice, Console},
+    console::{ColorChoice, Console, note},
     error::Error,
     name::Name,
 };
@@ -195,6 +195,6 @@ fn end(error: &Error) -> ExitCode {
     if error.is_broken_pipe() {
         return ExitCode::SUCCESS;
     }
-    eprintln!("dynamoctl: {error}");
+    note(&format!("dynamoctl: {error}"));
     ExitCode::from(2)
 }

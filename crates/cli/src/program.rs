@@ -128,10 +128,32 @@ mod tests {
 
     #[test]
     fn a_program_that_hangs_is_killed_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        // Left alone, the child would outlive the program and the wait below.
+        let script = format!("sleep 300 & echo $! >'{}'; sleep 60", file.display());
+        let mut limit = Duration::from_millis(200);
+        let child = loop {
+            let silent = run(&mut shell(&script), limit).unwrap_err();
+            assert!(matches!(silent, Silent::TimedOut { .. }), "{silent}");
+            // A program that had no time to start its child proves nothing.
+            match std::fs::read_to_string(&file) {
+                Ok(pid) if pid.ends_with('\n') => break pid.trim().to_owned(),
+                _ => limit *= 2,
+            }
+        };
         let began = Instant::now();
-        let silent = run(&mut shell("sleep 60 & sleep 60"), Duration::from_millis(200)).unwrap_err();
-        assert!(matches!(silent, Silent::TimedOut { .. }), "{silent}");
-        assert!(began.elapsed() < Duration::from_secs(10));
+        while is_alive(&child) {
+            assert!(began.elapsed() < Duration::from_secs(60), "process {child} is still there");
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// One that has ended stays as a zombie until somebody asks for its exit code.
+    fn is_alive(pid: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // PID, name in parentheses, state.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
     }
 
     #[test]

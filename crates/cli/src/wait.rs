@@ -16,7 +16,7 @@ use crate::{
     causes::{Cause, is_ready},
     cluster::{self, Cluster, Target, block_on},
     completion,
-    console::Console,
+    console::{Console, note},
     duration,
     error::Error,
     graphs,
@@ -180,7 +180,7 @@ impl Progress {
         match self {
             Self::Bar(bar) => bar.set_message(text.to_owned()),
             Self::Lines(last) if last != text => {
-                eprintln!("{text}");
+                note(text);
                 text.clone_into(last);
             }
             Self::Lines(_) => {}

@@ -182,11 +182,52 @@ async fn a_prompt_from_the_words_or_from_standard_input_gets_the_answer_of_the_m
             &["chat", "--url", "http://127.0.0.1:1", "Hello"][..],
             "cannot list the models of http://127.0.0.1:1",
         ),
+        (&["chat", "--url", "127.0.0.1:1", "Hello"][..], "lacks a scheme or a host"),
+        (&["chat", "--url", &format!("{url}/nowhere"), "Hello"][..], "HTTP status 404"),
     ] {
         let output = dynamoctl(words).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         assert!(text(&output.stderr).contains(said), "{words:?}: {}", text(&output.stderr));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_breaks_off_or_tells_of_an_error_is_none() {
+    let chunk = |text: &str| format!("data: {}\n\n", json!({"choices": [{"delta": {"content": text}}]}));
+    for (stream, code, said) in [
+        (format!("{}data: [DONE]\n\n", chunk("Good day.")), 0, ""),
+        (
+            chunk("Good day.")
+                + &format!("data: {}\n\n", json!({"choices": [{"delta": {}, "finish_reason": "stop"}]})),
+            0,
+            "",
+        ),
+        (chunk("Good"), 2, "the answer broke off before its end"),
+        ("event: error\n: engine is dead\n\n".to_owned(), 2, "engine is dead"),
+    ] {
+        let models = get(|| async { Json(json!({"data": [{"id": "tiny"}]})) });
+        let body = stream.clone();
+        let answer = post(async move || ([("content-type", "text/event-stream")], body));
+        let app = Router::new().route("/v1/models", models).route("/v1/chat/completions", answer);
+        // As the base of the API, which other clients want.
+        let url = format!("{}/v1", served(app).await);
+        let output = dynamoctl(&["chat", "--url", &url, "Hello"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stream}: {output:?}");
+        assert!(text(&output.stderr).contains(said), "{stream}: {output:?}");
+    }
+}
+
+#[test]
+fn an_address_without_a_scheme_in_a_kubeconfig_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeconfig");
+    let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": "127.0.0.1:1"}}], "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]});
+    std::fs::write(&file, kubeconfig.to_string()).unwrap();
+    let output = dynamoctl(&["status"]).env("KUBECONFIG", &file).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stderr).contains("\"127.0.0.1:1\" lacks a scheme or a host"), "{output:?}");
 }
 
 /// A cluster without graphs whose API server says "not now" to the first `refusals` requests, and when to ask again;

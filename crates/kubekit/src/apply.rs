@@ -311,7 +311,7 @@ pub fn owner_references<K: Object>(
 /// Who may write an object.
 struct Owners {
     own: OwnerReference,
-    /// Sorted by name; empty for an object of one owner.
+    /// Empty for an object of one owner.
     further: Vec<OwnerReference>,
 }
 

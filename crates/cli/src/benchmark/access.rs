@@ -3,6 +3,8 @@
 
 use k8s_openapi::api::storage::v1::StorageClass;
 
+use crate::check::storage::MARKS;
+
 /// Parts of the names of provisioners whose volumes several nodes can mount at once.
 const SHARED: [&str; 18] = [
     "nfs",
@@ -24,7 +26,6 @@ const SHARED: [&str; 18] = [
     "pxd",
     "juicefs",
 ];
-const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// The mode and what a user has to know about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +38,9 @@ pub struct Choice {
 pub fn choose(classes: &[StorageClass], class: Option<&str>) -> Choice {
     let named = |it: &&StorageClass| match class {
         Some(name) => it.metadata.name.as_deref() == Some(name),
-        None => it
-            .metadata
-            .annotations
-            .as_ref()
-            .is_some_and(|marks| marks.get(DEFAULT).is_some_and(|value| value == "true")),
+        None => it.metadata.annotations.as_ref().is_some_and(|marks| {
+            MARKS.iter().any(|mark| marks.get(*mark).is_some_and(|value| value == "true"))
+        }),
     };
     let mut found: Vec<&StorageClass> = classes.iter().filter(named).collect();
     // Of several default classes the cluster takes the newest.
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     fn class(name: &str, provisioner: &str, default: &str, second: u32) -> StorageClass {
-        let metadata = json!({"name": name, "annotations": {DEFAULT: default},
+        let metadata = json!({"name": name, "annotations": {MARKS[0]: default},
             "creationTimestamp": format!("2026-01-01T00:00:{second:02}Z")});
         serde_json::from_value(json!({"metadata": metadata, "provisioner": provisioner})).unwrap()
     }

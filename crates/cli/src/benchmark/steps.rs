@@ -16,13 +16,12 @@ use serde_json::{Value, json};
 
 use super::{Log, access};
 use crate::{
+    check::token::{KEY, SECRET},
     cluster::{self, Cluster, Target},
     pages,
 };
 
 const CLAIM: &str = "dynamo-pvc";
-const SECRET: &str = "hf-token-secret";
-const KEY: &str = "HF_TOKEN";
 const MANAGER: &str = "dynamoctl";
 /// Part of the names of the platform's pods.
 const PLATFORM: &str = "dynamo-platform";
@@ -118,7 +117,10 @@ async fn apply(plan: &Plan, cluster: &Cluster, mut object: Value, log: &mut Log<
             log.ok(&format!("{title} exists and is left as it is"))?;
             return Ok(());
         }
-        choose_access(plan, cluster, &mut object, log).await?;
+        let is_chosen = object.pointer("/spec/accessModes").is_some_and(|modes| !modes.is_null());
+        if !is_chosen || name == CLAIM || plan.access_mode.is_some() {
+            choose_access(plan, cluster, &mut object, log).await?;
+        }
     }
     let failed = |error: &kube::Error| cluster::Error::of(format!("apply {title}"), error);
     let (resource, capabilities) =
@@ -133,7 +135,8 @@ async fn apply(plan: &Plan, cluster: &Cluster, mut object: Value, log: &mut Log<
     Ok(())
 }
 
-/// Sets the access mode of a new claim where the manifest leaves the choice.
+/// Sets the access mode of a new claim: the one that was asked for, else what its class can. The manifest of the claim of
+/// benchmarks has the mode that every class can; other claims of a folder keep theirs.
 async fn choose_access(
     plan: &Plan,
     cluster: &Cluster,
@@ -159,7 +162,13 @@ async fn choose_access(
             mode
         }
     };
-    claim["spec"]["accessModes"] = json!([mode]);
+    let Some(spec) = claim.get_mut("spec").and_then(Value::as_object_mut) else {
+        let reason = "spec must be a mapping with resources.requests.storage".to_owned();
+        return Err(
+            cluster::Error::Request { what: "cannot choose an access mode".to_owned(), reason }.into()
+        );
+    };
+    spec.insert("accessModes".to_owned(), json!([mode]));
     log.info(&format!("access mode of the claim: {mode}"))?;
     Ok(())
 }

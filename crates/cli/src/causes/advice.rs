@@ -100,7 +100,24 @@ fn of_graph(kind: Kind, words: &Words<'_>) -> Vec<String> {
                 "read the message: the operator tries again by itself".into(),
                 "its log has the whole chain of causes".into(),
             ],
-        _ => of_pods(kind, words),
+        Kind::Paused
+        | Kind::ImageMissing
+        | Kind::ObjectMissing
+        | Kind::ClaimMissing
+        | Kind::ImagePull
+        | Kind::ContainerRefused
+        | Kind::ModelLoad
+        | Kind::OutOfMemory
+        | Kind::CrashLoop
+        | Kind::NoGpu
+        | Kind::ClaimUnbound
+        | Kind::Unschedulable
+        | Kind::MountFails
+        | Kind::ProbeFails
+        | Kind::PodOver
+        | Kind::NotReadyYet
+        | Kind::Late
+        | Kind::Starting => of_pods(kind, words),
     }
 }
 
@@ -176,7 +193,19 @@ fn of_pods(kind: Kind, words: &Words<'_>) -> Vec<String> {
         Kind::PodOver => vec![format!("kubectl describe pod {object} {n}; a new one is made in its place")],
         Kind::NotReadyYet => vec![format!("loading a model takes minutes; follow it: {logs} -f")],
         Kind::Late => vec![format!("kubectl describe deployment {object} {n}")],
-        // Starting; kinds of the graph as a whole have their own steps.
-        _ => vec![format!("wait: dynamoctl wait {graph} {n} --for=ready")],
+        Kind::Starting => vec![format!("wait: dynamoctl wait {graph} {n} --for=ready")],
+        // Named one by one, so that a new kind asks for its steps; these have theirs in `of_graph`.
+        Kind::Deleting
+        | Kind::OperatorSilent
+        | Kind::Invalid
+        | Kind::NoOrchestrator
+        | Kind::WebhookDown
+        | Kind::AdmissionDenied
+        | Kind::QuotaExceeded
+        | Kind::AccountMissing
+        | Kind::PodSecurity
+        | Kind::ApiMissing
+        | Kind::NameTaken
+        | Kind::WriteFailed => Vec::new(),
     }
 }

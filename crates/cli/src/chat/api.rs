@@ -45,6 +45,8 @@ impl Endpoint {
     /// # Errors
     /// It is no URL.
     pub fn at(address: &str) -> Result<Self, Error> {
+        // What other clients take as the base of the same API.
+        let address = address.trim_end_matches('/').trim_end_matches("/v1");
         let uri: http::Uri = address.parse().map_err(|error: http::uri::InvalidUri| {
             Error::Usage(format!("--url {address:?} cannot be used: {error}; write http://HOST:PORT"))
         })?;
@@ -62,7 +64,7 @@ impl Endpoint {
         let request = http::Request::get("/v1/models").body(Vec::new());
         let request = request.map_err(|error| Error::Usage(format!("cannot {}: {error}", what())))?;
         let models: Models =
-            self.client.request(request).await.map_err(|error| cluster::Error::of(what(), &error))?;
+            self.client.request(request).await.map_err(|error| cluster::Error::of_server(what(), &error))?;
         let mut names = models.data.into_iter().map(|model| model.id);
         match wanted {
             None => names.next().ok_or_else(|| {
@@ -100,22 +102,45 @@ impl Endpoint {
             .body(body.to_string().into_bytes())
             .map_err(|error| Error::Usage(format!("cannot {}: {error}", what())))?;
         let stream = self.client.request_stream(request).await;
-        let mut lines = stream.map_err(|error| cluster::Error::of(what(), &error))?.lines();
+        let mut lines = stream.map_err(|error| cluster::Error::of_server(what(), &error))?.lines();
+        let broken = |reason: &str| Error::Usage(format!("cannot {}: {reason}", what()));
         let mut answer = String::new();
+        let mut is_whole = false;
+        let mut is_error = false;
         while let Some(line) = lines.next().await {
-            match part(&line?) {
+            let line = line.map_err(|error| broken(&format!("the answer broke off: {error}")))?;
+            if line.trim_end() == "event: error" {
+                is_error = true;
+                continue;
+            }
+            match part(&line) {
                 Part::Text(text) => {
                     console.write_all(text.as_bytes())?;
                     console.flush()?;
                     answer.push_str(&text);
                 }
-                Part::Refused(reason) => return Err(Error::Usage(format!("cannot {}: {reason}", what()))),
-                Part::End => break,
+                Part::Refused(reason) => return Err(broken(&reason)),
+                Part::Last => is_whole = true,
+                Part::End => {
+                    is_whole = true;
+                    break;
+                }
+                // Frontends of the reference tell errors as an event with a comment or a text.
+                Part::Nothing if is_error => {
+                    let reason = line.trim_start_matches("data:").trim_start_matches(':').trim();
+                    if !reason.is_empty() {
+                        return Err(broken(reason));
+                    }
+                }
                 Part::Nothing => {}
             }
         }
         writeln!(console)?;
-        Ok(answer)
+        match (is_error, is_whole) {
+            (true, _) => Err(broken("the frontend tells of an error without a word")),
+            (false, false) => Err(broken("the answer broke off before its end")),
+            (false, true) => Ok(answer),
+        }
     }
 }
 
@@ -124,6 +149,8 @@ impl Endpoint {
 enum Part {
     Text(String),
     Refused(String),
+    /// Why the model stopped: the last of its text.
+    Last,
     End,
     Nothing,
 }
@@ -142,9 +169,14 @@ fn part(line: &str) -> Part {
     if let Some(reason) = chunk.pointer("/error/message").or(chunk.get("error")).and_then(Value::as_str) {
         return Part::Refused(reason.to_owned());
     }
-    let delta = &chunk["choices"][0]["delta"];
+    let choice = &chunk["choices"][0];
+    let delta = &choice["delta"];
     let text = delta["content"].as_str().or(delta["reasoning_content"].as_str()).unwrap_or_default();
-    if text.is_empty() { Part::Nothing } else { Part::Text(text.to_owned()) }
+    match (text, choice["finish_reason"].as_str()) {
+        ("", None) => Part::Nothing,
+        ("", Some(_)) => Part::Last,
+        (text, _) => Part::Text(text.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +189,7 @@ mod tests {
         assert_eq!(part(r#"data: {"choices":[{"delta":{"content":"Hi"}}]}"#), text("Hi"));
         assert_eq!(part(r#"data: {"choices":[{"delta":{"role":"assistant"}}]}"#), Part::Nothing);
         assert_eq!(part(r#"data: {"choices":[],"usage":{"total_tokens":3}}"#), Part::Nothing);
+        assert_eq!(part(r#"data: {"choices":[{"delta":{},"finish_reason":"stop"}]}"#), Part::Last);
         assert_eq!(part("data: [DONE]"), Part::End);
         assert_eq!(part(r#"data: {"error":{"message":"too long"}}"#), Part::Refused("too long".to_owned()));
         for line in ["", ": comment", "event: error", "data: {"] {

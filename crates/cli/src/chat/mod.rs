@@ -11,7 +11,7 @@ use std::{
 use crate::{
     cluster::{Target, block_on},
     completion,
-    console::Console,
+    console::{Console, note},
     error::Error,
     forward, graphs,
 };
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
             converse(&endpoint, &model, arguments, &mut told, console).await?;
             return Ok(ExitCode::SUCCESS);
         }
-        let prompt = if words.is_empty() { io::read_to_string(io::stdin())? } else { words.join(" ") };
+        let prompt = if words.is_empty() { read_prompt()? } else { words.join(" ") };
         if prompt.trim().is_empty() {
             return Err(Error::Usage("there is nothing to say: give a prompt".to_owned()));
         }
@@ -75,12 +75,17 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
 
 /// Opens a way to the frontend that lives as long as this process; returns its address.
 async fn connect(target: &Target, graph: &str) -> Result<String, Error> {
-    let cluster = target.connect_for_streams().await?;
+    let cluster = target.connect().await?;
     let graph = graphs::find(&cluster, graph).await?;
     let to = forward::frontend(&cluster, &graph, None).await?;
     let (listener, address) = forward::listen(0).await?;
-    tokio::spawn(forward::serve(listener, cluster, to));
+    tokio::spawn(forward::serve(listener, target.connect_for_streams().await?, to));
     Ok(format!("http://{address}"))
+}
+
+fn read_prompt() -> Result<String, Error> {
+    io::read_to_string(io::stdin())
+        .map_err(|error| Error::Usage(format!("cannot read the prompt from standard input: {error}")))
 }
 
 async fn converse(
@@ -90,16 +95,17 @@ async fn converse(
     told: &mut Vec<Message>,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    eprintln!("{model}; end with Ctrl-D");
+    note(&format!("{model}; end with Ctrl-D"));
     loop {
-        eprint!("> ");
+        let _ = write!(io::stderr(), "> ");
         // The terminal must not keep the streams from moving.
         let line = tokio::task::spawn_blocking(|| {
             let mut line = String::new();
             io::stdin().lock().read_line(&mut line).map(|read| (read > 0).then_some(line))
         });
         let Ok(read) = line.await else { return Ok(()) };
-        let Some(line) = read? else {
+        let read = read.map_err(|error| Error::Usage(format!("cannot read from standard input: {error}")))?;
+        let Some(line) = read else {
             writeln!(console)?;
             return Ok(());
         };
@@ -107,7 +113,14 @@ async fn converse(
             continue;
         }
         told.push(Message::of("user", line.trim()));
-        let answer = endpoint.ask(model, told, arguments.max_tokens, console).await?;
-        told.push(Message::of("assistant", &answer));
+        match endpoint.ask(model, told, arguments.max_tokens, console).await {
+            Ok(answer) => told.push(Message::of("assistant", &answer)),
+            Err(error @ Error::Write(_)) => return Err(error),
+            // What was said before stays, and the question can be put again.
+            Err(error) => {
+                note(&error.to_string());
+                told.pop();
+            }
+        }
     }
 }

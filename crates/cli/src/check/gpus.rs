@@ -7,12 +7,12 @@ use kube::{Api, api::ListParams};
 use super::report::Verdict;
 use crate::{
     cluster::{Cluster, Error},
+    gpus::inventory::RESOURCE,
     pages,
     pods::{self, Health},
 };
 
 const PRESENT: &str = "nvidia.com/gpu.present";
-const RESOURCE: &str = "nvidia.com/gpu";
 /// Newer charts of the GPU Operator use the first, older ones the second.
 const OPERATOR: [&str; 2] = ["app.kubernetes.io/name=gpu-operator", "app=gpu-operator"];
 

@@ -9,8 +9,8 @@ mod platform;
 mod print;
 mod report;
 mod rights;
-mod storage;
-mod token;
+pub(crate) mod storage;
+pub(crate) mod token;
 mod versions;
 mod webhooks;
 
@@ -40,7 +40,7 @@ pub struct Arguments {
 
 /// Every check but the first, without which there is no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Skippable {
+pub enum Skippable {
     Storage,
     GpuNodes,
     GpuOperator,
@@ -67,12 +67,12 @@ const CHECKS: [(Skippable, &str, &str, &str); 10] = [
     (Skippable::HfToken, "hf-token", "Checking Hugging Face token", "Hugging Face Token"),
 ];
 
-/// Makes every check, writes the report for people, and tells whether all is well: before an install.
+/// Makes every check but those of `skip`, writes the report for people, and tells whether all is well: before an install.
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn is_ready(target: &Target, console: &mut Console<'_>) -> Result<bool, Error> {
-    let report = block_on(async { Ok::<_, Error>(examine(&[], target).await) })?;
+pub fn is_ready(skip: &[Skippable], target: &Target, console: &mut Console<'_>) -> Result<bool, Error> {
+    let report = block_on(async { Ok::<_, Error>(examine(skip, target).await) })?;
     print::text(&report, console)?;
     Ok(report.is_ready())
 }

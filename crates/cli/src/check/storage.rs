@@ -13,7 +13,8 @@ use crate::{
     layout, pages,
 };
 
-const MARKS: [&str; 2] =
+/// Annotations of a default class. Kubernetes takes the older one, too.
+pub const MARKS: [&str; 2] =
     ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 const CHANGE: &str = "https://kubernetes.io/docs/tasks/administer-cluster/change-default-storage-class/";
 /// Of classes whose volumes an administrator makes by hand.

@@ -7,8 +7,8 @@ use kube::Api;
 use super::report::Verdict;
 use crate::cluster::{Cluster, Error};
 
-const SECRET: &str = "hf-token-secret";
-const KEY: &str = "HF_TOKEN";
+pub const SECRET: &str = "hf-token-secret";
+pub const KEY: &str = "HF_TOKEN";
 
 /// What there is of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,10 @@
 //! The way from this machine to the frontend of a graph: which pod, and the streams to its port.
 //! Used by `port-forward` and `chat`; what flows through is their business.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use dynamo_api::{labels, v1alpha1::DynamoGraphDeployment};
 use k8s_openapi::api::core::v1::Pod;
@@ -14,6 +17,7 @@ use tokio::{
 use crate::{
     causes::pods::is_ready,
     cluster::{self, Cluster},
+    console::note,
     error::Error,
     graphs,
 };
@@ -91,14 +95,24 @@ pub async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), Error> {
     Ok((listener, address))
 }
 
+/// How long no connection is taken after one could not be, such as for want of file descriptors.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Carries each connection to the frontend, for ever.
 pub async fn serve(listener: TcpListener, cluster: Cluster, to: Frontend) {
     loop {
-        let Ok((connection, _)) = listener.accept().await else { continue };
+        let connection = match listener.accept().await {
+            Ok((connection, _)) => connection,
+            Err(error) => {
+                note(&format!("cannot take a connection: {error}"));
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
         let (cluster, to) = (cluster.clone(), to.clone());
         tokio::spawn(async move {
             if let Err(reason) = carry(connection, &cluster, &to).await {
-                eprintln!("connection to pod {}: {reason}", to.pod);
+                note(&format!("connection to pod {}: {reason}", to.pod));
             }
         });
     }

@@ -15,7 +15,7 @@ use kube::{Api, api::ListParams};
 
 use crate::{
     cluster::{self, Cluster, Target, block_on},
-    console::Console,
+    console::{Console, note},
     error::Error,
     output, pages,
 };
@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
     let (items, mut warnings) = match found {
         Ok(found) => found,
         Err(error) => {
-            eprintln!("Failed to list nodes: {error}");
+            note(&format!("Failed to list nodes: {error}"));
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
         }
     }
     for warning in warnings {
-        eprintln!("warning: {warning}");
+        note(&format!("warning: {warning}"));
     }
     match arguments.format {
         Format::Csv => print::csv(&items, console)?,

@@ -6,8 +6,8 @@ mod sources;
 use std::{collections::BTreeSet, io::Write, process::ExitCode, time::Duration};
 
 use futures::{
-    AsyncBufReadExt, FutureExt, SinkExt, StreamExt, channel::mpsc, future::LocalBoxFuture,
-    stream::FuturesUnordered,
+    AsyncBufRead, AsyncBufReadExt, FutureExt, SinkExt, Stream, StreamExt, channel::mpsc,
+    future::LocalBoxFuture, stream::FuturesUnordered,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
@@ -15,7 +15,7 @@ use kube::api::LogParams;
 use crate::{
     cluster::{self, Cluster, Target, block_on},
     completion,
-    console::Console,
+    console::{Console, note},
     duration,
     error::Error,
     graphs,
@@ -60,27 +60,39 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// There is no such graph or service, its pods cannot be listed, or the output cannot be written.
 pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
     block_on(async {
-        let cluster =
-            if arguments.follow { target.connect_for_streams().await? } else { target.connect().await? };
+        let cluster = target.connect().await?;
         let graph = graphs::find(&cluster, &arguments.graph).await?;
         if let Some(service) = &arguments.service {
             graphs::service_of(&graph, service)?;
         }
         if arguments.follow {
-            return follow(&cluster, arguments, console).await;
+            let streams = target.connect_for_streams().await?;
+            return follow(&cluster, &streams, arguments, console).await;
         }
         let found = list(&cluster, arguments).await?;
         if found.is_empty() {
-            eprintln!("graph {} has no pods to read; dynamoctl status tells why", arguments.graph);
+            note(&format!("graph {} has no pods to read; dynamoctl status tells why", arguments.graph));
             return Ok(ExitCode::from(1));
         }
         let mut is_whole = true;
         for source in &found {
-            match cluster.api::<Pod>().logs(&source.pod, &params(arguments, source)).await {
-                Ok(log) => log.lines().try_for_each(|line| write(console, arguments, source, line))?,
+            match cluster.api::<Pod>().log_stream(&source.pod, &params(arguments, source)).await {
+                Ok(log) => {
+                    let mut lines = std::pin::pin!(lines(log));
+                    while let Some(line) = lines.next().await {
+                        match line {
+                            Ok(line) => write(console, arguments, source, &line)?,
+                            Err(error) => {
+                                is_whole = false;
+                                note(&format!("the log of {} broke off: {error}", source.prefix()));
+                                break;
+                            }
+                        }
+                    }
+                }
                 Err(error) => {
                     is_whole = false;
-                    eprintln!("{}", unreadable(source, &error));
+                    note(&unreadable(source, &error));
                 }
             }
         }
@@ -125,9 +137,11 @@ fn unreadable(source: &Source, error: &kube::Error) -> String {
 /// A line, or why there are no more.
 type Told = (Source, Result<String, String>);
 
-/// Writes lines as they come until an interrupt. Pods that come later are read from their first line on.
+/// Writes lines as they come until an interrupt. Pods that come later are read from their first line on; they are looked
+/// for through `cluster`, and read through `streams`.
 async fn follow(
     cluster: &Cluster,
+    streams: &Cluster,
     arguments: &Arguments,
     console: &mut Console<'_>,
 ) -> Result<ExitCode, Error> {
@@ -137,14 +151,19 @@ async fn follow(
     // Where a stream broke off, and goes on at the next look.
     let mut broken = BTreeSet::new();
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
-    let mut look = tokio::time::interval(LOOK_AGAIN);
+    let look = |pause: Duration| async move {
+        tokio::time::sleep(pause).await;
+        list(cluster, arguments).await
+    };
+    let mut looking = Box::pin(look(Duration::ZERO));
     let mut is_first = true;
+    let mut told = None;
     loop {
         tokio::select! {
             Some((source, told)) = lines.next() => {
                 match told {
                     Ok(line) => write(console, arguments, &source, &line)?,
-                    Err(error) => eprintln!("{error}"),
+                    Err(error) => note(&error.to_string()),
                 }
                 // Whoever follows wants to see each line at once.
                 console.flush()?;
@@ -155,8 +174,23 @@ async fn follow(
                     broken.insert(source);
                 }
             }
-            _ = look.tick() => {
-                for source in list(cluster, arguments).await? {
+            found = &mut looking => {
+                looking.set(look(LOOK_AGAIN));
+                let found = match found {
+                    Ok(found) => found,
+                    Err(error) if is_first => return Err(error),
+                    // What is read already goes on; the next look may succeed.
+                    Err(error) => {
+                        let error = error.to_string();
+                        if told.as_ref() != Some(&error) {
+                            note(&format!("{error}; logs of new pods are not seen until that works again"));
+                            told = Some(error);
+                        }
+                        continue;
+                    }
+                };
+                told = None;
+                for source in found {
                     if !source.is_readable || !known.insert(source.clone()) {
                         continue;
                     }
@@ -167,7 +201,7 @@ async fn follow(
                     } else if !is_first {
                         (params.tail_lines, params.since_seconds) = (None, None);
                     }
-                    readers.push(read(cluster, source, params, sender.clone()).boxed_local());
+                    readers.push(read(streams, source, params, sender.clone()).boxed_local());
                 }
                 is_first = false;
             }
@@ -190,7 +224,7 @@ async fn read(
             return (source, false);
         }
     };
-    let mut lines = stream.lines();
+    let mut lines = std::pin::pin!(lines(stream));
     while let Some(line) = lines.next().await {
         let Ok(line) = line else { return (source, false) };
         if sender.send((source.clone(), Ok(line))).await.is_err() {
@@ -198,4 +232,30 @@ async fn read(
         }
     }
     (source, true)
+}
+
+/// The lines of a log, which may hold bytes that are no text.
+fn lines(log: impl AsyncBufRead + Unpin) -> impl Stream<Item = std::io::Result<String>> {
+    futures::stream::try_unfold(log, async |mut log| {
+        let mut line = Vec::new();
+        if log.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(None);
+        }
+        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).into_owned();
+        Ok(Some((text, log)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_that_are_no_text_hide_no_line() {
+        let log: &[u8] = b"one\nbad \xff byte\n\nlast";
+        let read: Vec<String> = lines(log).try_collect().await.unwrap();
+        assert_eq!(read, ["one", "bad \u{fffd} byte", "", "last"]);
+    }
 }

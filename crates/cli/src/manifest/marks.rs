@@ -22,7 +22,7 @@ pub struct Marked {
 
 #[derive(Debug)]
 enum Content {
-    /// The text of a scalar without quotes, which may mean something else to another reader.
+    /// The text of a scalar without quotes and tag, which may mean something else to another reader.
     Scalar(Option<String>),
     Mapping(Vec<(String, Marked)>),
     List(Vec<Marked>),
@@ -162,8 +162,9 @@ impl Builder {
                 let repeated = std::mem::take(&mut self.repeated);
                 self.documents.extend(self.root.take().map(|root| Marks { root, repeated }));
             }
-            Event::Scalar(text, style, anchor, _) => {
-                let plain = (style == ScalarStyle::Plain).then(|| text.clone().into_owned());
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_plain = style == ScalarStyle::Plain && tag.is_none();
+                let plain = is_plain.then(|| text.clone().into_owned());
                 self.add(
                     text.into_owned(),
                     anchor,

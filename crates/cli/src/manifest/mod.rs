@@ -2,10 +2,12 @@
 //! Only reading: what a document means is decided elsewhere.
 
 mod marks;
+mod numbers;
+mod sources;
 
 use std::{
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 pub use marks::{Marked, Place, Repeated};
@@ -49,62 +51,76 @@ pub struct ReadError {
 /// Every document of `sources`: files, folders (their `.yaml`, `.yml` and `.json` files, sorted, at any depth), `-`.
 ///
 /// # Errors
-/// The first source that cannot be read.
+/// The first source that cannot be read. A file of a folder that cannot be read, and one that is no text, is a document
+/// that cannot be read.
 pub fn read(sources: &[PathBuf]) -> Result<Vec<Document>, ReadError> {
     let mut documents = Vec::new();
     for source in sources {
         let failed = |error| ReadError { source_name: source.display().to_string(), source: error };
         if source.as_os_str() == "-" {
-            let mut text = String::new();
-            io::stdin().lock().read_to_string(&mut text).map_err(failed)?;
-            split("-", &text, &mut documents);
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
+            decode("-", &bytes, &mut documents);
         } else {
-            for file in files(source).map_err(failed)? {
-                let text = std::fs::read_to_string(&file)
-                    .map_err(|error| ReadError { source_name: file.display().to_string(), source: error })?;
-                split(&file.display().to_string(), &text, &mut documents);
+            for file in sources::files(source).map_err(failed)? {
+                let name = file.display().to_string();
+                match std::fs::read(&file) {
+                    Ok(bytes) => decode(&name, &bytes, &mut documents),
+                    Err(error) if file == *source => return Err(failed(error)),
+                    Err(error) => {
+                        let reason = format!("it cannot be read: {error}");
+                        documents.push(not_text(&name, reason, None, String::new()));
+                    }
+                }
             }
         }
     }
     Ok(documents)
 }
 
-fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    let mut entries = std::fs::read_dir(path)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<io::Result<Vec<_>>>()?;
-    entries.sort();
-    let mut found = Vec::new();
-    for entry in entries {
-        let is_manifest = entry
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .is_some_and(|extension| matches!(extension, "yaml" | "yml" | "json"));
-        if entry.is_dir() || is_manifest {
-            found.extend(files(&entry)?);
+/// A text that is no UTF-8 has one document, which cannot be read, so that the other texts are.
+fn decode(source: &str, bytes: &[u8], documents: &mut Vec<Document>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => split(source, text, documents),
+        Err(error) => {
+            let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
+            let line = before.rsplit('\n').next().unwrap_or_default().to_owned();
+            let place = Place { line: before.matches('\n').count() + 1, column: line.chars().count() + 1 };
+            let reason = "a byte that is no UTF-8: save the file as UTF-8".to_owned();
+            documents.push(not_text(source, reason, Some(place), line));
         }
     }
-    Ok(found)
+}
+
+fn not_text(source: &str, reason: String, place: Option<Place>, line: String) -> Document {
+    let object = Err(Unreadable { reason, place, repeated: Vec::new(), line });
+    Document { source: source.to_owned(), number: 1, object, marks: None }
 }
 
 /// Empty documents are left out; after a syntax error nothing more can be read from a text.
 fn split(source: &str, text: &str, documents: &mut Vec<Document>) {
+    // Editors of some systems begin a file with this mark, which is no part of the text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut marks = marks::read(text).into_iter();
     for (at, part) in serde_yaml_ng::Deserializer::from_str(text).enumerate() {
         let marks = marks.next();
         let document = |object, marks| Document { source: source.to_owned(), number: at + 1, object, marks };
         match parse(part) {
             Ok(Value::Null) => {}
-            Ok(object) => {
+            Ok(mut object) => {
                 let root = marks.map(|marks| marks.root);
+                if let Some(root) = &root {
+                    numbers::resolve(&mut object, root);
+                }
                 expand(object, root, &mut |object, marks| documents.push(document(Ok(object), marks)));
             }
             Err(error) => {
-                documents.push(document(Err(unreadable(text, &error, marks)), None));
-                break;
+                let unreadable = unreadable(text, &error, marks);
+                let is_readable_on = !unreadable.repeated.is_empty();
+                documents.push(document(Err(unreadable), None));
+                if !is_readable_on {
+                    break;
+                }
             }
         }
     }
@@ -176,6 +192,22 @@ mod tests {
         let read = documents("base: &base {x: 1, y: 2}\nuser: {<<: *base, y: 3}\n");
         assert_eq!(read[0].object.as_ref().unwrap()["user"], serde_json::json!({"x": 1, "y": 3}));
         assert!(documents("user: {<<: 7}\n")[0].object.is_err());
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_does_not_hide_the_next_document() {
+        let read = documents("a: 1\na: 2\n---\nb: 3\n");
+        assert!(read[0].object.is_err());
+        assert_eq!(read[1].object.as_ref().unwrap(), &serde_json::json!({"b": 3}));
+    }
+
+    #[test]
+    fn the_mark_of_byte_order_is_no_part_of_a_text_and_other_encodings_are_told_with_their_place() {
+        assert_eq!(documents("\u{feff}a: 1\n")[0].object.as_ref().unwrap(), &serde_json::json!({"a": 1}));
+        let mut read = Vec::new();
+        decode("f.yaml", b"a: 1\nb: caf\xe9\n", &mut read);
+        let Err(Unreadable { reason, place, .. }) = &read[0].object else { panic!("{read:?}") };
+        assert_eq!((reason.contains("UTF-8"), *place), (true, Some(Place { line: 2, column: 7 })));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use self::tree::Tree;
 use crate::{
     cluster::{self, Cluster, Target},
-    console::Console,
+    console::{Console, note},
     error::Error,
     manifest::{self, Document},
     world::{self, World},
@@ -271,12 +271,12 @@ fn write(trees: &[Tree], form: Form, out: &mut impl Write) -> Result<(), Error> 
 fn tell(trees: &[Tree]) -> bool {
     let mut stops = false;
     for Tree { name, notes, stop, .. } in trees {
-        for note in notes {
-            eprintln!("dynamoctl: {name}: {note}");
+        for text in notes {
+            note(&format!("dynamoctl: {name}: {text}"));
         }
         if let Some(stop) = stop {
             stops = true;
-            eprintln!("dynamoctl: {name}: the operator stops here: {stop}");
+            note(&format!("dynamoctl: {name}: the operator stops here: {stop}"));
         }
     }
     stops

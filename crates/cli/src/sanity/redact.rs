@@ -1,5 +1,5 @@
 //! Values that must not leave the machine with a report.
-//! By the name alone: what a value looks like tells nothing.
+//! By the name, and in URLs by the place: what else a value looks like tells nothing.
 
 const WORDS: [&str; 5] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"];
 
@@ -11,9 +11,9 @@ pub fn value(name: &str, value: &str) -> String {
     }
     // The password of an address, as in nats://user:password@host.
     let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    match rest[..end].rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://<redacted>@{host}{}", &rest[end..]),
+    // Up to the last one: a password may hold any character, a slash, too.
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://<redacted>@{host}"),
         None => value.to_owned(),
     }
 }
@@ -29,6 +29,7 @@ mod tests {
         }
         assert_eq!(value("DYN_LOG", "info"), "info");
         assert_eq!(value("DYN_NATS", "nats://u:p@h:4222/x"), "nats://<redacted>@h:4222/x");
+        assert_eq!(value("DYN_NATS", "nats://u:p/w@h:4222"), "nats://<redacted>@h:4222");
         assert_eq!(value("DYN_NATS", "nats://h:4222"), "nats://h:4222");
     }
 }

@@ -2,6 +2,7 @@
 //! tell more. Nothing is judged here but what to read.
 
 use dynamo_api::v1alpha1::DynamoComponentDeployment;
+use futures::AsyncReadExt;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -83,8 +84,11 @@ pub async fn causes(cluster: &Cluster, snapshot: &Snapshot, now: Timestamp) -> V
             ..LogParams::default()
         };
         // A log that nobody can give says nothing, and the cause stands without it.
-        if let Ok(log) = cluster.api::<Pod>().logs(wanted.pod, &params).await {
-            *first = first.clone().with_log(&log);
+        if let Ok(log) = cluster.api::<Pod>().log_stream(wanted.pod, &params).await {
+            let mut bytes = Vec::new();
+            // What came before it broke off is worth as much.
+            let _ = std::pin::pin!(log).read_to_end(&mut bytes).await;
+            *first = first.clone().with_log(&String::from_utf8_lossy(&bytes));
         }
     }
     causes

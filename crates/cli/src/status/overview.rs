@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::{
     causes::is_ready,
     cluster::{self, Cluster},
-    console::Console,
+    console::{Console, note},
     error::Error,
     layout,
     output::{Format, write_document},
@@ -77,7 +77,7 @@ pub async fn run(
     } else if lines.is_empty() {
         let place =
             if everywhere { "the cluster".to_owned() } else { format!("namespace {:?}", cluster.namespace) };
-        eprintln!("there are no graphs in {place}");
+        note(&format!("there are no graphs in {place}"));
     } else {
         write(&lines, everywhere, Timestamp::now(), console)?;
     }

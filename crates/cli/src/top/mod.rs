@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     cluster::{Target, block_on},
     completion,
-    console::Console,
+    console::{Console, note},
     duration,
     error::Error,
     graphs, layout,
@@ -118,11 +118,11 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
             format => write_document(&top, format, console)?,
         }
         if is_silent {
-            eprintln!(
+            note(&format!(
                 "Prometheus ({}) has no figures of graph {}: is it new, and are its PodMonitors selected \
                  (podMonitorSelectorNilUsesHelmValues=false)?",
                 top.prometheus, top.graph
-            );
+            ));
         }
         Ok(ExitCode::from(u8::from(is_silent)))
     })

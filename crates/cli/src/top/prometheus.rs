@@ -91,7 +91,7 @@ impl Prometheus {
             http::Request::get(format!("{}/api/v1/query?query={query}", self.prefix)).body(Vec::new());
         let request = request.map_err(|error| Error::Usage(format!("cannot {}: {error}", what())))?;
         let answer: Answer =
-            self.client.request(request).await.map_err(|error| cluster::Error::of(what(), &error))?;
+            self.client.request(request).await.map_err(|error| cluster::Error::of_server(what(), &error))?;
         let of_label = answer.data.result.into_iter().filter_map(|sample| {
             let value: f64 = sample.value.1.parse().ok()?;
             // No observation in the window is no latency of "NaN".

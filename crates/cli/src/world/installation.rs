@@ -1,7 +1,7 @@
 //! What an installation of the operator says about rendering: the flags of its program, read by the operator's own code.
 //! Where the flags come from is decided elsewhere.
 
-use dynamo_operator::flags::{CredentialFlags, Exit, Flags, NamespacedName, RoleNames};
+use dynamo_operator::flags::{CredentialFlags, Exit, Flags, RoleNames, go_bool};
 use dynamo_render::OperatorConfig;
 
 use crate::error::Error;
@@ -29,7 +29,6 @@ pub struct Installation {
     /// The version that its admission puts on new graphs; `None` while its admission is off.
     pub stamp: Option<String>,
     pub credentials: CredentialFlags,
-    pub mpi_ssh_secret: NamespacedName,
 }
 
 impl Default for Installation {
@@ -40,7 +39,6 @@ impl Default for Installation {
             restricted_to: None,
             stamp: None,
             credentials: CredentialFlags::default(),
-            mpi_ssh_secret: NamespacedName { namespace: String::new(), name: String::new() },
         }
     }
 }
@@ -56,7 +54,7 @@ impl Installation {
         // As the chart leaves it: admission is on.
         let mut installation =
             Self::parse(OF_CHART.map(ToOwned::to_owned).into_iter().chain([version]).chain(more.to_vec()))?;
-        if !more.iter().any(|flag| flag.trim_start_matches('-') == "enable-webhooks=false") {
+        if switch(more, "enable-webhooks") != Some(false) {
             installation.1.get_or_insert(installation.2);
         }
         installation.0.stamp = installation.1;
@@ -77,7 +75,7 @@ impl Installation {
     fn parse(flags: impl IntoIterator<Item = String>) -> Result<(Self, Option<String>, String), Error> {
         // The certificate of the admission listener is no business of rendering, and may be missing here.
         let flags: Vec<String> = flags.into_iter().collect();
-        let stamps = is_on(&flags, "enable-webhooks");
+        let stamps = switch(&flags, "enable-webhooks") == Some(true);
         let without: Vec<String> =
             flags.into_iter().filter(|flag| name_of(flag) != "enable-webhooks").collect();
         let flags = Flags::parse(without).map_err(|exit| {
@@ -94,7 +92,6 @@ impl Installation {
             restricted_to: flags.restricted_namespace,
             stamp: None,
             credentials: flags.credentials,
-            mpi_ssh_secret: flags.mpi_ssh_secret,
         };
         Ok((installation, stamps.then(|| version.clone()), version))
     }
@@ -105,10 +102,10 @@ fn name_of(flag: &str) -> &str {
     bare.split('=').next().unwrap_or(bare)
 }
 
-/// Whether a switch is on by the last word about it.
-fn is_on(flags: &[String], name: &str) -> bool {
-    let last = flags.iter().rev().find(|flag| name_of(flag) == name);
-    last.is_some_and(|flag| flag.split_once('=').is_none_or(|(_, value)| value == "true"))
+/// What the last word about a switch says; `None` when there is none, or one that the operator refuses.
+fn switch(flags: &[String], name: &str) -> Option<bool> {
+    let last = flags.iter().rev().find(|flag| name_of(flag) == name)?;
+    last.split_once('=').map_or(Some(true), |(_, value)| go_bool(value))
 }
 
 #[cfg(test)]
@@ -120,7 +117,7 @@ mod tests {
         let chart = Installation::of_chart(&[], "0.9.0").unwrap();
         assert!(chart.config.nats_address.as_deref().unwrap_or_default().contains("dynamo-platform-nats"));
         assert_eq!(chart.stamp.as_deref(), Some("0.9.0"));
-        let own = ["--natsAddr=nats://mine:4222", "--enable-webhooks=false"].map(ToOwned::to_owned);
+        let own = ["--natsAddr=nats://mine:4222", "--enable-webhooks=F"].map(ToOwned::to_owned);
         let own = Installation::of_chart(&own, "0.9.0").unwrap();
         assert_eq!((own.config.nats_address.as_deref(), own.stamp), (Some("nats://mine:4222"), None));
     }

@@ -28,7 +28,7 @@ pub use settings::{
     RoleNames, TimeEncoding, WebhookFlags,
 };
 use syntax::Parsed;
-pub(crate) use syntax::go_bool;
+pub use syntax::go_bool;
 use table::{GROUPS, Group};
 
 use crate::scope;

@@ -164,8 +164,9 @@ pub(super) fn parse(
     Ok(parsed)
 }
 
-/// Reads a bool as Go does.
-pub(crate) fn go_bool(text: &str) -> Option<bool> {
+/// Reads a bool as Go does; `None` when it is none.
+#[must_use]
+pub fn go_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
