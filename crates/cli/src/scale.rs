@@ -55,29 +55,32 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
         let graph = graphs::find(&cluster, &arguments.graph).await?;
         let wanted = checked(&graph, &arguments.wanted)?;
         let mut of_graph = serde_json::Map::new();
-        let mut lines_of_graph = Vec::new();
+        let mut adapters = Vec::new();
+        let mut lines = Vec::new();
         for (service, replicas) in wanted {
             let spec = &graph.spec.services[service];
             let now = spec.replicas.unwrap_or(1);
             if is_enabled(spec) {
                 let adapter = names::component(&arguments.graph, service);
-                set_adapter(&cluster, &adapter, replicas).await?;
-                // At once: a refusal of the next one must not hide it.
-                writeln!(
-                    console,
-                    "{service}: {now} -> {replicas} replicas, by its scaling adapter {adapter}"
-                )?;
+                let line =
+                    format!("{service}: {now} -> {replicas} replicas, by its scaling adapter {adapter}");
+                adapters.push((adapter, replicas, line));
             } else if now == replicas {
-                writeln!(console, "{service}: has {now} replicas already")?;
+                lines.push(format!("{service}: has {now} replicas already"));
             } else {
                 of_graph.insert(service.to_owned(), json!({"replicas": replicas}));
-                lines_of_graph.push(format!("{service}: {now} -> {replicas} replicas, in the graph"));
+                lines.push(format!("{service}: {now} -> {replicas} replicas, in the graph"));
             }
         }
         if !of_graph.is_empty() {
             set_graph(&cluster, &arguments.graph, of_graph.into()).await?;
         }
-        for line in lines_of_graph {
+        for line in lines {
+            writeln!(console, "{line}")?;
+        }
+        // Each is told as it is done: a refusal of the next one must not hide it.
+        for (adapter, replicas, line) in adapters {
+            set_adapter(&cluster, &adapter, replicas).await?;
             writeln!(console, "{line}")?;
         }
         Ok(ExitCode::SUCCESS)

@@ -84,8 +84,15 @@ async fn compare_one(
     let (kind, name) = (text(&wanted["kind"]), text(&wanted["metadata"]["name"]));
     let what = |verb: &str| format!("{verb} {kind} {namespace}/{name}");
     let api = api(cluster, namespace, wanted);
-    let live = api.get_opt(&name).await.map_err(|error| ClusterError::of(what("read"), &error))?;
-    let Some(live) = live else { return Ok((changes::compare(&kind, None, Some(wanted)), None)) };
+    let live = match api.get_opt(&name).await {
+        Ok(Some(live)) => live,
+        Ok(None) => return Ok((changes::compare(&kind, None, Some(wanted)), None)),
+        Err(kube::Error::Api(status)) if is_right_missing(&status) => {
+            let note = format!("without the right to read {kind} objects, changes of them are not seen");
+            return Ok((None, Some(note)));
+        }
+        Err(error) => return Err(ClusterError::of(what("read"), &error).into()),
+    };
     let live = value(&live);
     if is_kept(&kind) {
         return Ok((None, None));
