@@ -114,7 +114,10 @@ mod tests {
     use tokio::{io::AsyncReadExt, net::TcpListener, time::Instant};
 
     use super::*;
-    use crate::{client::build_fenced, fence::refusal};
+    use crate::{
+        client::{ANSWER_LIMIT, build_fenced},
+        fence::refusal,
+    };
 
     /// Gives every write the same time.
     #[derive(Debug)]
@@ -129,22 +132,30 @@ mod tests {
     }
 
     /// Creates an object on a server that never answers; returns the failure, what the server got, and whether the
-    /// connection was reset in the end.
+    /// connection was reset in the end. A right that has not ended before ends when the server has read the head.
     async fn write(right: Duration) -> (kube::Error, Vec<u8>, bool) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut got = Vec::new();
+            let mut has_ended = false;
             let mut reset = loop {
                 match stream.read_buf(&mut got).await {
                     Ok(0) => break false,
                     Ok(_) => {}
                     Err(_) => break true,
                 }
+                if !has_ended && got.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+                    has_ended = true;
+                    // By the clock alone, so that a slow machine has the whole time before.
+                    tokio::time::pause();
+                    tokio::time::advance(right).await;
+                    tokio::time::resume();
+                }
             };
             // The end of the bytes may come alone, the reset after it.
-            for _ in 0..100 {
+            for _ in 0..1000 {
                 if reset {
                     break;
                 }
@@ -164,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_without_an_answer_is_given_up_with_its_right_and_its_connection_reset() {
-        let (error, got, reset) = write(Duration::from_millis(300)).await;
+        let (error, got, reset) = write(ANSWER_LIMIT / 2).await;
         assert!(crate::client::chain(&error).contains("before the right to write ended"), "{error}");
         assert!(got.starts_with(b"POST /api/v1/namespaces/a/configmaps"));
         assert!(reset);

@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, api, cluster};
+use crate::support::{Cluster, LIMIT, api, cluster};
 
 fn graph() -> Value {
     json!({
@@ -91,7 +91,7 @@ impl Case {
     fn wait(&self, manifest: &Value) {
         let start = Instant::now();
         while self.diff(manifest).0 != ExitCode::SUCCESS {
-            assert!(start.elapsed() < Duration::from_secs(30), "{:#}", self.diff(manifest).1);
+            assert!(start.elapsed() < LIMIT, "{:#}", self.diff(manifest).1);
             std::thread::sleep(Duration::from_millis(200));
         }
     }
@@ -231,6 +231,12 @@ fn who_may_only_read_gets_an_answer_and_is_told_how_sure_it_is() {
     case.apply(&graph());
     let kubectl = case.cluster.kubectl();
     kubectl.apply(READER).unwrap();
+    // The API server reads rights from a watch of its own.
+    let start = Instant::now();
+    while kubectl.run(&["auth", "can-i", "list", "pods", "-n", &case.namespace, "--as", "reader"]).is_err() {
+        assert!(start.elapsed() < LIMIT, "the reader has no rights");
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let mine = std::fs::read_to_string(case.cluster.kubeconfig()).unwrap();
     let mut config: Value = serde_yaml_ng::from_str(&mine).unwrap();
     for user in config["users"].as_array_mut().unwrap() {

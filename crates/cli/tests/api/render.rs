@@ -17,7 +17,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, api, cluster, create_graphs, documents, dynamic};
+use crate::support::{Cluster, LIMIT, api, cluster, create_graphs, documents, dynamic};
 
 /// Manifests of which the operator makes no component on the plain path.
 const STOPPED: [&str; 8] = [
@@ -159,8 +159,8 @@ fn what_is_rendered_from_a_cluster_is_what_its_operator_makes_field_by_field() {
                 found
             });
             objects += if found.is_empty() { rendered.len() } else { 0 };
-            // The operator may be on its way.
-            if found.is_empty() || start.elapsed() > Duration::from_secs(20) {
+            // The operator may be on its way. The first that waits in vain has given the others their time as well.
+            if found.is_empty() || start.elapsed() > LIMIT || !failures.is_empty() {
                 break found;
             }
             std::thread::sleep(Duration::from_millis(300));

@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::OnceLock,
+    time::Duration,
 };
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
@@ -27,6 +28,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::common::{STACK, operator, runtime};
+
+/// Bound of every wait for the operator; nothing here judges speed.
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// Where the operator's Secret for MPI is.
 const HOME: &str = "dynamo-system";

@@ -1,6 +1,10 @@
 //! `dynamoctl scale`, `restart` and `wait` on graphs that an operator runs.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+    time::Duration,
+};
 
 use dynamo_api::v1alpha1::{DynamoGraphDeployment, DynamoGraphDeploymentScalingAdapter};
 use dynamo_testkit::{Plane, eventually, nodes, plane::SECOND_USER};
@@ -110,14 +114,22 @@ async fn a_wait_tells_its_progress_and_ends_when_the_graph_is_ready_and_when_it_
         let mut command = command(&kubeconfig, &ns, words);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
-    let child = spawn(&["wait", "g", "--timeout", "60s"]);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut child = spawn(&["wait", "g", "--timeout", "180s"]);
+    let mut progress = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = Vec::new();
+    // A graph that is ready before the first look is no progress.
+    for line in progress.by_ref() {
+        told.push(line.unwrap());
+        if told.iter().any(|line| line.contains("0/1 services")) {
+            break;
+        }
+    }
+    assert!(told.iter().all(|line| line.starts_with("g: ")), "{told:?}");
+    assert!(told.last().is_some_and(|line| line.contains("0/1 services")), "{told:?}");
     make_ready(&client, &ns, "g").await;
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"graph g is ready\n"[..]));
-    let progress = String::from_utf8(output.stderr).unwrap();
-    assert!(progress.starts_with("g: ") && progress.contains("0/1 services"), "{progress}");
-    let child = spawn(&["wait", "g", "--for", "deleted", "--timeout", "60s"]);
+    let child = spawn(&["wait", "g", "--for", "deleted", "--timeout", "180s"]);
     api::<DynamoGraphDeployment>(&client, &ns).delete("g", &DeleteParams::default()).await.unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"graph g is gone\n"[..]));

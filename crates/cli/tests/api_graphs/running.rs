@@ -9,7 +9,7 @@ use std::{
 };
 
 use dynamo_api::v1alpha1::DynamoGraphDeployment;
-use dynamo_testkit::{Plane, eventually, nodes};
+use dynamo_testkit::{Plane, eventually, nodes, plane::SECOND_USER};
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 
@@ -40,12 +40,7 @@ pub struct Answer {
 
 /// The tool as a process without a terminal, as the administrator.
 pub fn dynamoctl(namespace: &str, words: &[&str]) -> Answer {
-    let kubeconfig = Plane::shared().folder().join("dynamoctl.kubeconfig");
-    if !kubeconfig.exists() {
-        std::fs::copy(Plane::shared().kubeconfig_of(dynamo_testkit::plane::SECOND_USER), &kubeconfig)
-            .unwrap();
-    }
-    call(&kubeconfig, namespace, words)
+    call(&Plane::shared().kubeconfig_of(SECOND_USER), namespace, words)
 }
 
 /// The same with a kubeconfig of one's own.

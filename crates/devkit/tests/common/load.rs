@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use dynamo_devkit::demo::http;
 
+use super::{LIMIT, eventually};
+
 /// The most requests of one run.
 const MOST: usize = 60_000;
 
@@ -49,6 +51,17 @@ impl Load {
         Self { shared, clients }
     }
 
+    /// Waits until so many requests were begun, however long this machine takes for one.
+    pub fn reaches(&self, count: usize) {
+        eventually(&format!("{count} requests"), LIMIT, || {
+            let sent = self.shared.sent.load(Ordering::Relaxed);
+            if sent >= count {
+                return Ok(());
+            }
+            Err(format!("{sent} sent, of which failed: {:?}", self.shared.failures.lock().unwrap()))
+        });
+    }
+
     /// Waits for the open requests and sums up.
     pub fn stop(self) -> Outcome {
         self.shared.stop.store(true, Ordering::Relaxed);
@@ -74,7 +87,8 @@ fn client(shared: &Shared, address: &str) {
     }
 }
 
-fn ask(address: &str, stream: bool) -> Result<(), String> {
+/// One request, and whether its answer is whole.
+pub fn ask(address: &str, stream: bool) -> Result<(), String> {
     let body = format!(
         r#"{{"model":"demo","stream":{stream},"max_tokens":8,"messages":[{{"role":"user","content":"Are you there?"}}]}}"#
     );

@@ -92,6 +92,7 @@ fn the_production_values_serve_over_tls_and_with_a_password_while_each_server_di
     eprintln!("    {} requests, {} failed", outcome.sent, outcome.failures.len());
     assert!(outcome.sent > 50, "too few requests to mean anything: {outcome:?}");
     assert_eq!(outcome.failures, Vec::<String>::new(), "of {} requests", outcome.sent);
+    GRAPH.answers(kubectl);
     GRAPH.serves(kubectl);
 
     step("each server of NATS is killed under load: at most the requests on its connections fail");

@@ -8,6 +8,7 @@ mod graph;
 mod high_availability;
 mod lifecycle;
 mod monitoring;
+mod monitors;
 mod observed;
 mod release;
 mod servers;

@@ -9,6 +9,7 @@ use form_urlencoded::byte_serialize;
 use serde_json::{Value, json};
 
 use crate::common::{LIMIT, eventually};
+use crate::monitors::Monitor;
 
 pub const MONITORING: &str = "monitoring";
 const ACCOUNT: &str = "prometheus";
@@ -76,12 +77,20 @@ impl Prometheus {
         found
     }
 
-    /// Targets of which one is down or was never asked, with the reason.
-    pub fn unhealthy(&self) -> Result<Vec<String>, String> {
+    /// Every target is up, and each of these monitors has one; else what is missing, with the reason.
+    pub fn healthy(&self, monitors: &[Monitor]) -> Result<(), String> {
         let answer = self.get("/api/v1/targets?state=active")?;
         let targets = answer["activeTargets"].as_array().ok_or("no targets")?;
+        let pool = |target: &Value| target["scrapePool"].as_str().unwrap_or_default().to_owned();
         let bad = targets.iter().filter(|target| target["health"] != "up");
-        Ok(bad.map(|target| format!("{} {}", target["scrapePool"], target["lastError"])).collect())
+        let bad = bad.map(|target| format!("{}: {}", pool(target), target["lastError"]));
+        let alone = monitors
+            .iter()
+            .map(Monitor::pools)
+            .filter(|prefix| !targets.iter().any(|target| pool(target).starts_with(prefix)))
+            .map(|prefix| format!("{prefix}: no target"));
+        let wrong: Vec<String> = bad.chain(alone).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join(", ")) }
     }
 
     /// Names of the alerting rules that are loaded.

@@ -162,7 +162,9 @@ async fn one_member_that_answers_is_enough_and_none_is_waited_for_with_an_end() 
     settings.endpoints.truncate(1);
     settings.patience = Duration::from_millis(200);
     let text = chain(&turn_on(&settings).await.unwrap_err());
-    assert!(text.contains("is not on after 0 s: no answer from http://127.0.0.1:1"), "{text}");
+    // How long it took is the machine's affair.
+    assert!(text.contains("is not on after "), "{text}");
+    assert!(text.contains(" s: no answer from http://127.0.0.1:1"), "{text}");
 }
 
 #[tokio::test]
