@@ -4,11 +4,11 @@
 use std::process::Output;
 
 use dynamo_devkit::control_plane::ControlPlane;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::helm::{FULLNAME, Helm, NAMESPACE, text};
 use crate::or_skip;
-use crate::plane::{Installed, TENANT, forbidden, kubectl, ok, operator, plane};
+use crate::plane::{Installed, TENANT, forbidden, kubectl, ok, operator, plane, settled};
 
 /// One request per right; the API server decides by the roles that Helm installed.
 struct Attempt {
@@ -290,8 +290,10 @@ fn the_accounts_of_the_hook_jobs_can_make_and_publish_a_certificate_and_no_more(
         (kind.contains("Role") && text(&object["metadata"]["name"]).contains("-webhook-"))
             || kind.contains("Webhook")
     });
-    let documents: String = about_webhooks.map(|object| format!("---\n{object}\n")).collect();
+    let about_webhooks: Vec<Value> = about_webhooks.collect();
+    let documents: String = about_webhooks.iter().map(|object| format!("---\n{object}\n")).collect();
     plane.kubectl().apply(&documents).expect("the roles and configurations");
+    assert!(settled(plane, &about_webhooks, true), "the rights are not in force");
 
     let certificate = secret(NAMESPACE, "webhook-server-cert");
     let configuration = "validatingwebhookconfiguration hooked-dynamo-operator-validating";
@@ -326,4 +328,5 @@ fn the_accounts_of_the_hook_jobs_can_make_and_publish_a_certificate_and_no_more(
         check(|args, input| kubectl(plane, Some(&account), args, input), &attempts);
     }
     ok(&kubectl(plane, None, &["delete", "-f", "-"], &documents), "the roles and configurations go");
+    assert!(settled(plane, &about_webhooks, false), "the rights are still in force");
 }

@@ -94,7 +94,11 @@ fn an_archive_beside_a_folder_of_ours_changes_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let chart = folder.path().join("platform");
     copy(&platform(), &chart);
-    let render = || helm.template(&chart, RELEASE, NAMESPACE, &json!({})).stdout;
+    let render = || {
+        let output = helm.template(&chart, RELEASE, NAMESPACE, &json!({}));
+        assert!(output.ok, "{}", output.stderr);
+        output.stdout
+    };
     let before = render();
     for (name, version) in
         [("nats", "1.3.2"), ("etcd", "12.0.18"), ("dynamo-operator", env!("CARGO_PKG_VERSION"))]
@@ -303,6 +307,40 @@ fn names_stay_within_what_kubernetes_takes_and_never_meet() {
         names.dedup();
         assert_eq!(names.len(), objects.0.len(), "two objects of one name in {:?}", objects.list());
     }
+}
+
+#[test]
+fn two_parts_of_one_name_are_refused_with_the_values_that_part_them() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let called = |parts: &[&str]| {
+        parts.iter().fold(json!({}), |mut values, part| {
+            values[part]["fullnameOverride"] = json!("x");
+            values
+        })
+    };
+    let (operator, nats, etcd) = ("dynamo-operator", "nats", "etcd");
+    for (release, values, parts, name) in [
+        ("dynamo-operator-nats", json!({}), [operator, nats], "dynamo-operator-nats"),
+        ("dynamo-operator-etcd", json!({}), [operator, etcd], "dynamo-operator-etcd"),
+        ("r", called(&[operator, nats]), [operator, nats], "x"),
+        ("r", called(&[operator, etcd]), [operator, etcd], "x"),
+        ("r", called(&[nats, etcd]), [nats, etcd], "x"),
+    ] {
+        let output = helm.template(&platform(), release, NAMESPACE, &values);
+        let [first, second] = parts.map(|part| format!("{part}.fullnameOverride"));
+        for words in [first.as_str(), &second, &format!("Service \"{name}\""), "Names must differ"] {
+            assert!(!output.ok && output.stderr.contains(words), "{release}: {words:?}: {}", output.stderr);
+        }
+        let mut apart = values;
+        apart[parts[1]]["fullnameOverride"] = json!("y");
+        helm.objects(release, NAMESPACE, &apart);
+        let mut off = apart;
+        off[parts[1]] = json!({"enabled": false});
+        helm.objects(release, NAMESPACE, &off);
+    }
+    let mut elsewhere = called(&[nats, etcd]);
+    elsewhere["nats"]["namespaceOverride"] = json!("infra");
+    helm.objects("r", NAMESPACE, &elsewhere);
 }
 
 /// Every value that the reference handed to a subchart reaches ours; null is the same as nothing.

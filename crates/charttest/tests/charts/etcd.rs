@@ -162,6 +162,12 @@ fn image_and_store_cases() -> Vec<Case> {
             default.clone(),
         ),
         (
+            image(json!({"tag": 20_250_101})),
+            at,
+            json!("docker.io/bitnamilegacy/etcd:20250101"),
+            default.clone(),
+        ),
+        (
             image(json!({"registry": ""})),
             at,
             json!("bitnamilegacy/etcd:3.5.18-debian-12-r5"),
@@ -195,6 +201,12 @@ fn image_and_store_cases() -> Vec<Case> {
             json!({"persistence": {"size": "20Gi"}}),
             "/spec/volumeClaimTemplates/0/spec/resources/requests/storage",
             json!("20Gi"),
+            json!("1Gi"),
+        ),
+        (
+            json!({"persistence": {"size": 10_737_418_240_u64}}),
+            "/spec/volumeClaimTemplates/0/spec/resources/requests/storage",
+            json!("10737418240"),
             json!("1Gi"),
         ),
         (json!({"persistence": {"storageClass": "fast"}}), claim, json!("fast"), Value::Null),
@@ -297,9 +309,10 @@ fn each_value_of_etcd_changes_its_place_and_the_default_stands_without_it() {
         assert_eq!(at(&default, pointer), unset, "{pointer} by default");
         assert_eq!(at(&etcd(&helm, &values), pointer), set, "{pointer} with {values}");
     }
-    let variables =
-        json!({"extraEnvVars": [{"name": "ETCD_QUOTA_BACKEND_BYTES", "value": "1"}], "logLevel": "warn"});
+    let variables = json!({"extraEnvVars": [{"name": "ETCD_QUOTA_BACKEND_BYTES", "value": "1"}], "logLevel": "warn",
+            "autoCompactionMode": "revision", "autoCompactionRetention": 1_000_000});
     let variables = etcd(&helm, &variables);
+    assert_eq!(variable(&variables, "ETCD_AUTO_COMPACTION_RETENTION").as_deref(), Some("1000000"));
     assert_eq!(variable(&variables, "ETCD_QUOTA_BACKEND_BYTES").as_deref(), Some("1"));
     assert_eq!(variable(&variables, "ETCD_LOG_LEVEL").as_deref(), Some("warn"));
 }
@@ -361,6 +374,108 @@ fn a_password_is_turned_on_by_a_hook_of_the_operators_program_and_never_stands_i
     assert_eq!(container["env"][0]["valueFrom"]["secretKeyRef"], json!({"name": "root", "key": "pw"}));
     assert!(named.find("Secret", ETCD).is_none());
     assert_eq!(variable(&named, "ALLOW_NONE_AUTHENTICATION").as_deref(), Some("no"));
+}
+
+/// The operator's tag, which the platform hands on, may be a number, too.
+#[test]
+fn the_job_runs_the_operators_image_by_its_tag_or_by_its_digest() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let digest = format!("sha256:{}", "a".repeat(64));
+    for (image, wanted) in [
+        (json!({"repository": "reg.example/op", "tag": 20_250_101}), "reg.example/op:20250101".to_owned()),
+        (
+            json!({"repository": "reg.example/op", "tag": "v1", "digest": digest}),
+            format!("reg.example/op@{digest}"),
+        ),
+    ] {
+        for enabled in [true, false] {
+            let operator = json!({"enabled": enabled, "controllerManager": {"manager": {"image": image}}});
+            let etcd = json!({"auth": {"rbac": {"create": true}}});
+            let objects =
+                helm.objects(RELEASE, NAMESPACE, &json!({"dynamo-operator": operator, "etcd": etcd}));
+            let job = objects.get("Job", "dynamo-platform-etcd-auth");
+            assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], wanted);
+        }
+    }
+}
+
+#[test]
+fn the_password_is_changed_when_the_old_one_is_named() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let variables = |rbac: Value| {
+        let objects = etcd(&helm, &json!({"auth": {"rbac": rbac}}));
+        let job = objects.get("Job", "dynamo-platform-etcd-auth");
+        job["spec"]["template"]["spec"]["containers"][0]["env"].clone()
+    };
+    let reference = |key: &str| json!({"name": "root", "key": key});
+    let named = variables(
+        json!({"create": true, "image": "own:1", "existingSecret": "root", "existingSecretOldPasswordKey": "old"}),
+    );
+    let mut old = reference("old");
+    old["optional"] = json!(true);
+    assert_eq!(
+        named,
+        json!([
+            {"name": "ETCD_AUTH_PASSWORD", "valueFrom": {"secretKeyRef": reference("etcd-root-password")}},
+            {"name": "ETCD_AUTH_OLD_PASSWORD", "valueFrom": {"secretKeyRef": old}},
+        ])
+    );
+    let unnamed = variables(json!({"create": true, "image": "own:1", "existingSecret": "root"}));
+    assert_eq!(unnamed.as_array().map(Vec::len), Some(1), "{unnamed}");
+}
+
+/// etcdctl knows `--cacert`, `--cert`, `--key`, the operator's program `--ca-file`, `--cert-file`, `--key-file`.
+#[test]
+fn each_job_names_its_certificates_by_the_flags_that_its_program_knows() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let args = |client: Value| {
+        let values = json!({
+            "preUpgradeJob": {"enabled": true},
+            "auth": {"rbac": {"create": true, "image": "own:1"}, "client": client},
+        });
+        let objects = etcd(&helm, &values);
+        ["pre-upgrade", "auth"].map(|job| {
+            let job = objects.get("Job", &format!("dynamo-platform-etcd-{job}"));
+            let args = strings(&job["spec"]["template"]["spec"]["containers"][0]["args"]);
+            let after = args.iter().position(|arg| arg.starts_with("--endpoints=https://"));
+            args[after.expect("endpoints by TLS") + 1..].join(" ")
+        })
+    };
+    assert_eq!(
+        args(json!({"secureTransport": true, "enableAuthentication": true, "certFilename": "tls.crt"})),
+        [
+            "--cacert=/certs/client/ca.crt --cert=/certs/client/tls.crt --key=/certs/client/key.pem",
+            "--ca-file=/certs/client/ca.crt --cert-file=/certs/client/tls.crt --key-file=/certs/client/key.pem",
+        ]
+    );
+    assert_eq!(
+        args(json!({"secureTransport": true, "caFilename": "root.pem"})),
+        ["--cacert=/certs/client/root.pem", "--ca-file=/certs/client/root.pem"]
+    );
+    assert_eq!(args(json!({"useAutoTLS": true})), ["--insecure-skip-tls-verify"; 2]);
+}
+
+#[test]
+fn jobs_run_on_the_nodes_of_the_members_whatever_pods_are_there() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let nodes = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+        {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["etcd"]}]},
+    ]}});
+    let pods = json!({"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname"}]});
+    let render = |affinity: Value| {
+        let values = json!({
+            "affinity": affinity, "preUpgradeJob": {"enabled": true},
+            "auth": {"rbac": {"create": true, "image": "own:1"}},
+        });
+        let objects = etcd(&helm, &values);
+        ["pre-upgrade", "auth"].map(|job| {
+            let job = objects.get("Job", &format!("dynamo-platform-etcd-{job}"));
+            job["spec"]["template"]["spec"]["affinity"].clone()
+        })
+    };
+    let all = json!({"nodeAffinity": nodes, "podAntiAffinity": pods, "podAffinity": pods});
+    assert_eq!(render(all), [json!({"nodeAffinity": nodes}), json!({"nodeAffinity": nodes})]);
+    assert_eq!(render(json!({"podAntiAffinity": pods})), [Value::Null, Value::Null]);
 }
 
 #[test]
@@ -426,6 +541,7 @@ fn wrong_values_of_etcd_are_refused_with_their_path() {
             json!({"auth": {"rbac": {"create": true, "existingSecret": "a", "rootPassword": "b"}}}),
             "etcd.auth.rbac: existingSecret and rootPassword are both set",
         ),
+        (json!({"auth": {"rbac": {"create": true, "rootPassword": 12_345_678}}}), "/auth/rbac/rootPassword"),
         (json!({"enabled": "yes"}), "/etcd/enabled"),
     ] {
         let output = helm.template(&platform(), RELEASE, NAMESPACE, &json!({ "etcd": values }));

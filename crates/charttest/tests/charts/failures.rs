@@ -75,6 +75,29 @@ fn a_metrics_address_without_a_port_is_refused() {
 }
 
 #[test]
+fn an_image_whose_parts_hold_more_than_they_should_is_refused_with_the_place_for_it() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let image = |image: Value| json!({"controllerManager": {"manager": {"image": image}}});
+    let place = "controllerManager.manager.image.digest";
+    for (key, value) in [
+        ("repository", "reg.example/op@sha256:ab"),
+        ("tag", "v1@sha256:ab"),
+        ("tag", "sha256:ab"),
+        ("tag", "reg.example/op:v1"),
+    ] {
+        let path = format!("controllerManager.manager.image.{key}");
+        refused(&helm, &image(json!({key: value})), &["VALIDATION ERROR", &path, value, place]);
+    }
+    refused(
+        &helm,
+        &image(json!({"digest": "latest"})),
+        &["schema", "controllerManager/manager/image/digest"],
+    );
+    let objects = helm.operator(&image(json!({"repository": "reg.example:5000/op", "tag": "v1"})));
+    assert_eq!(objects.manager()["image"], "reg.example:5000/op:v1");
+}
+
+#[test]
 fn without_cluster_scoped_objects_what_needs_them_is_refused_with_the_value_to_set() {
     let helm = or_skip!(Helm::find(), "helm");
     let restriction = json!({"enabled": true, "clusterObjects": false});

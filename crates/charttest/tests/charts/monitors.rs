@@ -91,6 +91,33 @@ fn prometheus_shows_a_token_of_its_own_or_of_yours_only_where_one_is_asked_for()
     assert_eq!(endpoint(json!({"authentication": false})), expected);
 }
 
+/// A ServiceMonitor knows ports by their names.
+#[test]
+fn the_monitor_asks_by_the_port_of_the_service_that_leads_to_the_metrics() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let with = |ports: &Value, enabled: bool| json!({"metricsService": {"ports": ports, "serviceMonitor": {"enabled": enabled}}});
+    let other = json!({"name": "other", "port": 80, "targetPort": "web"});
+    for (port, name) in [
+        (json!({"name": "secure", "port": 443, "targetPort": "https"}), "secure"),
+        (json!({"name": "by-number", "port": 443, "targetPort": 8443}), "by-number"),
+        (json!({"name": "the-same", "port": 8443}), "the-same"),
+    ] {
+        let objects = helm.operator(&with(&json!([other, port]), true));
+        let monitor = objects.get("ServiceMonitor", &format!("{FULLNAME}-operator"));
+        assert_eq!(monitor["spec"]["endpoints"][0]["port"], name);
+    }
+    for ports in [json!([other]), json!([{"port": 8443, "targetPort": "https"}])] {
+        let message = helm.refusal(&with(&ports, true));
+        for words in [
+            "metricsService.ports has no port with a name and targetPort https",
+            "metricsService.serviceMonitor.enabled=false",
+        ] {
+            assert!(message.contains(words), "{message}");
+        }
+        helm.operator(&with(&ports, false));
+    }
+}
+
 #[test]
 fn labels_and_names_of_monitors_are_yours_to_choose() {
     let helm = or_skip!(Helm::find(), "helm");

@@ -57,6 +57,7 @@ fn sets() -> Vec<(Value, &'static str)> {
             json!({"jetstream": {"fileStore": {"maxSize": "1.5G", "dir": "/data/js"}}}),
             "\"max_file_store\": 1500000000",
         ),
+        (json!({"jetstream": {"fileStore": {"maxSize": 1_073_741_824}}}), "\"max_file_store\": 1073741824"),
         (json!({"jetstream": {"merge": {"domain": "hub"}}}), "\"domain\": \"hub\""),
         (json!({"jetstream": {"enabled": false}, "monitor": {"enabled": false}}), "\"port\": 4222"),
         (

@@ -286,11 +286,38 @@ fn object_cases() -> Vec<Case> {
     ]
 }
 
+/// A number that was not quoted comes as a float, which must not be printed with an exponent.
+fn number_cases() -> Vec<Case> {
+    let claims = |value: Value| json!({"config": {"jetstream": {"fileStore": {"pvc": value}}}});
+    let env = |value: Value| json!({"container": {"env": {"LIMIT": value}}});
+    let variable = "/spec/template/spec/containers/0/env/2/value";
+    vec![
+        (
+            json!({"container": {"image": {"tag": 20_250_101}}}),
+            SET,
+            "/spec/template/spec/containers/0/image",
+            json!("nats:20250101"),
+            json!("nats:2.10.21-alpine"),
+        ),
+        (
+            claims(json!({"size": 10_737_418_240_u64})),
+            SET,
+            "/spec/volumeClaimTemplates/0/spec/resources/requests/storage",
+            json!("10737418240"),
+            json!("10Gi"),
+        ),
+        (env(json!(12_345_678)), SET, variable, json!("12345678"), Value::Null),
+        (env(json!(1.5)), SET, variable, json!("1.5"), Value::Null),
+        (env(json!(true)), SET, variable, json!("true"), Value::Null),
+        (env(json!("0012")), SET, variable, json!("0012"), Value::Null),
+    ]
+}
+
 #[test]
 fn each_value_of_nats_changes_its_place_and_the_default_stands_without_it() {
     let helm = or_skip!(Helm::find(), "helm");
     let default = nats(&helm, &json!({}));
-    let cases = [store_cases(), container_cases(), pod_cases(), object_cases()];
+    let cases = [store_cases(), container_cases(), pod_cases(), object_cases(), number_cases()];
     for (values, object, pointer, set, unset) in cases.into_iter().flatten() {
         assert_eq!(at(&default, object, pointer), unset, "{object} {pointer} by default");
         assert_eq!(at(&nats(&helm, &values), object, pointer), set, "{object} {pointer} with {values}");

@@ -50,6 +50,47 @@ fn the_notes_say_what_was_installed_and_what_to_do_next() {
 }
 
 #[test]
+fn the_notes_select_pods_by_the_names_that_they_have() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let parts = |values: Value| {
+        let notes = notes(&helm, &values);
+        let list = notes.split_once("app.kubernetes.io/name in (").expect("a selector").1;
+        list.split_once(')').expect("its end").0.to_owned()
+    };
+    assert_eq!(parts(json!({})), "dynamo-operator,nats,etcd");
+    let renamed = |name: &str| json!({ "nameOverride": name });
+    let all = json!({"dynamo-operator": renamed("op"), "nats": renamed("bus"), "etcd": renamed("store")});
+    assert_eq!(parts(all), "op,bus,store");
+    assert_eq!(parts(json!({"nats": {"namespaceOverride": "infra"}})), "dynamo-operator,etcd");
+    assert_eq!(parts(json!({"etcd": {"enabled": false}})), "dynamo-operator,nats");
+}
+
+/// Clients reach etcd by the cluster's domain, members and Jobs without it.
+#[test]
+fn the_notes_list_the_names_that_certificates_of_etcd_must_have() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let on = json!({"secureTransport": true});
+    let names = "dynamo-platform-etcd-client-tls (etcd.auth.client): \
+        dynamo-platform-etcd.dynamo-system.svc.corp.example, dynamo-platform-etcd.dynamo-system.svc, \
+        *.dynamo-platform-etcd-headless.dynamo-system.svc.corp.example, \
+        *.dynamo-platform-etcd-headless.dynamo-system.svc\n  \
+        certs (etcd.auth.peer): *.dynamo-platform-etcd-headless.dynamo-system.svc.corp.example, \
+        *.dynamo-platform-etcd-headless.dynamo-system.svc\n";
+    let peer = json!({"secureTransport": true, "existingSecret": "certs"});
+    let domain = json!({"kubernetesClusterDomain": "corp.example"});
+    let both =
+        notes(&helm, &json!({"dynamo-operator": domain, "etcd": {"auth": {"client": on, "peer": peer}}}));
+    assert!(both.contains(names), "{names:?} is missing in:\n{both}");
+    let one =
+        json!({"dynamo-operator": domain, "etcd": {"clusterDomain": "corp.example", "auth": {"peer": on}}});
+    let one = notes(&helm, &one);
+    let alone = "(etcd.auth.peer): *.dynamo-platform-etcd-headless.dynamo-system.svc.corp.example\n";
+    assert!(one.contains(alone), "{one}");
+    let none = notes(&helm, &json!({"etcd": {"auth": {"client": {"useAutoTLS": true}}}}));
+    assert!(!none.contains("Names that the certificates"), "{none}");
+}
+
+#[test]
 fn the_notes_name_the_served_namespace() {
     let helm = or_skip!(Helm::find(), "helm");
     let values =

@@ -93,6 +93,28 @@ fn fields_of_probes_stand_over_the_defaults_and_another_handler_takes_the_place_
     assert_eq!(readiness["httpGet"], get("/readyz"));
 }
 
+#[test]
+fn hook_jobs_tolerate_what_the_operator_does_unless_they_have_a_list_of_their_own() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let toleration = |key: &str| json!([{"key": key, "operator": "Exists"}]);
+    for (own, wanted) in [
+        (Value::Null, toleration("operator")),
+        (toleration("job"), toleration("job")),
+        (json!([]), Value::Null),
+    ] {
+        let objects = helm.operator(&json!({
+            "controllerManager": {"tolerations": toleration("operator")},
+            "webhook": {"certGenerator": {"enabled": true, "tolerations": own}},
+        }));
+        assert_eq!(objects.pod()["tolerations"], toleration("operator"));
+        let jobs: Vec<&Value> = objects.0.iter().filter(|object| object["kind"] == "Job").collect();
+        assert_eq!(jobs.len(), 2);
+        for job in jobs {
+            assert_eq!(job["spec"]["template"]["spec"]["tolerations"], wanted, "with {own}");
+        }
+    }
+}
+
 /// Ports of a policy, with who may come.
 fn ingress(objects: &Objects, name: &str) -> Vec<(Vec<u64>, Value)> {
     let policy = &objects.get("NetworkPolicy", name)["spec"];
@@ -143,8 +165,11 @@ fn bundled_nats_and_etcd_get_policies_that_close_member_ports_to_others() {
     let objects = with(json!({"enabled": true}));
     for (part, open, members) in [("nats", vec![4222, 8222], 6222), ("etcd", vec![2379], 2380)] {
         let name = format!("{FULLNAME}-{part}");
-        let pods =
-            json!({"matchLabels": {"app.kubernetes.io/name": part, "app.kubernetes.io/instance": RELEASE}});
+        let mut labels = json!({"app.kubernetes.io/name": part, "app.kubernetes.io/instance": RELEASE});
+        if part == "etcd" {
+            labels["app.kubernetes.io/component"] = json!("etcd");
+        }
+        let pods = json!({ "matchLabels": labels });
         let policy = objects.get("NetworkPolicy", &name);
         assert_eq!(policy["spec"]["podSelector"], pods);
         assert_eq!(text(&policy["metadata"]["namespace"]), NAMESPACE);
@@ -166,6 +191,40 @@ fn bundled_nats_and_etcd_get_policies_that_close_member_ports_to_others() {
     assert_eq!(off.list().iter().filter(|name| name.starts_with("NetworkPolicy")).count(), 1);
 }
 
+/// The parts may be called otherwise, be somewhere else, and talk by other ports.
+#[test]
+fn policies_of_bundled_parts_follow_their_pods() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let objects = helm.objects(
+        RELEASE,
+        NAMESPACE,
+        &json!({
+            "nats": {
+                "nameOverride": "bus", "namespaceOverride": "infra",
+                "config": {"cluster": {"enabled": true, "port": 7222}},
+            },
+            "etcd": {"nameOverride": "store"},
+            "dynamo-operator": {"networkPolicy": {"enabled": true}},
+        }),
+    );
+    for (part, set, members) in
+        [("nats", "dynamo-platform-bus", 7222), ("etcd", "dynamo-platform-store", 2380)]
+    {
+        let name = format!("{FULLNAME}-{part}");
+        let (policy, set) = (objects.get("NetworkPolicy", &name), objects.get("StatefulSet", set));
+        assert_eq!(policy["metadata"]["namespace"], set["metadata"]["namespace"], "{part}");
+        let (selector, template) = (&policy["spec"]["podSelector"], &set["spec"]["template"]);
+        for (label, value) in selector["matchLabels"].as_object().expect("labels") {
+            assert_eq!(template["metadata"]["labels"][label], *value, "{part}: {label}");
+        }
+        let among = (vec![members], json!([{"podSelector": selector}]));
+        assert_eq!(ingress(&objects, &name)[1], among);
+        let port = json!(members);
+        let ports = template["spec"]["containers"][0]["ports"].as_array().expect("ports");
+        assert!(ports.iter().any(|own| own["containerPort"] == port), "{part}: {ports:?}");
+    }
+}
+
 /// Null takes a key away, also the default of the chart (charts.md section 3).
 #[test]
 fn a_null_is_as_good_as_the_default() {
@@ -174,6 +233,7 @@ fn a_null_is_as_good_as_the_default() {
     for path in [
         "serviceAccount",
         "istioVirtualServiceEnabled",
+        "kubernetesClusterDomain",
         "namespaceRestriction.clusterObjects",
         "controllerManager.podDisruptionBudget",
         "controllerManager.priorityClassName",
@@ -186,6 +246,8 @@ fn a_null_is_as_good_as_the_default() {
         "metricsService.ports",
         "metricsService.authentication",
         "metricsService.serviceMonitor",
+        "controllerManager.manager.image.digest",
+        "webhook.certGenerator.tolerations",
         "networkPolicy",
         "dynamo.dockerRegistry",
         "dynamo.dynamoIngressSuffix",
@@ -203,7 +265,9 @@ fn a_null_is_as_good_as_the_default() {
 fn values_for_compatibility_change_nothing() {
     let helm = or_skip!(Helm::find(), "helm");
     let render = |values: &Value| {
-        helm.template(&platform(), RELEASE, NAMESPACE, &json!({"dynamo-operator": values})).stdout
+        let output = helm.template(&platform(), RELEASE, NAMESPACE, &json!({"dynamo-operator": values}));
+        assert!(output.ok, "{values}: {}", output.stderr);
+        output.stdout
     };
     let default = render(&json!({}));
     for values in [

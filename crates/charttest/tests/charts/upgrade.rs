@@ -160,6 +160,9 @@ fn a_release_of_the_reference_becomes_ours_in_place_and_back_again() {
 
     let path = |path: &Path| path.to_str().expect("a plain path").to_owned();
     helm(&found, plane, &["install", "dynamo-crds", &path(&crds), "-n", "default"]);
+    // A definition is served a moment after it is there.
+    let established = ["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"];
+    ok(&kubectl(plane, None, &established, ""), "the definitions are served");
     helm(&found, plane, &["install", RELEASE, &path(&reference), "-n", NAMESPACE]);
     // What the reference made of a graph, and the graph.
     let graph = json!({

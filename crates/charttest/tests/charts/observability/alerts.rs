@@ -1,6 +1,6 @@
 //! Alerts: their form, their runbooks, their tests, and the object that the chart makes of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -201,4 +201,82 @@ fn labels_and_the_prefix_of_runbooks_are_values() {
     }
     let refused = helm.template(&platform(), RELEASE, NAMESPACE, &json!({"alerts": {"enabled": "yes"}}));
     assert!(!refused.ok && refused.stderr.contains("/alerts/enabled"), "{}", refused.stderr);
+}
+
+/// Jobs of the monitors that one release makes, with the alert that is about their targets: the operator's ServiceMonitor gives the
+/// name of its Service, a PodMonitor its namespace, which comes in the place of `NAMESPACE`, and name.
+fn jobs_of(helm: &Helm, release: &str) -> Vec<(String, Option<&'static str>)> {
+    let on = json!({"enabled": true});
+    let values = json!({
+        "dynamo-operator": {
+            "metricsService": {"serviceMonitor": on},
+            "dynamo": {"metrics": {"podMonitors": {"enabled": true, "namePrefix": format!("{release}-")}}},
+        },
+        "nats": {"promExporter": {"enabled": true, "podMonitor": on}},
+        "etcd": {"metrics": {"podMonitor": on}},
+    });
+    let objects = helm.objects(release, NAMESPACE, &values);
+    let of_service = |selector: &Value| {
+        let control = &selector["matchLabels"]["control-plane"];
+        let services = objects.0.iter().filter(|object| object["kind"] == "Service");
+        let mut selected = services.filter(|it| it["metadata"]["labels"]["control-plane"] == *control);
+        text(&selected.next().expect("the Service of the monitor")["metadata"]["name"]).to_owned()
+    };
+    let job = |object: &Value| {
+        let name = text(&object["metadata"]["name"]);
+        let chart = text(&object["metadata"]["labels"]["helm.sh/chart"]);
+        let alert = match text(&object["kind"]) {
+            "ServiceMonitor" => {
+                return Some((of_service(&object["spec"]["selector"]), Some("DynamoOperatorDown")));
+            }
+            "PodMonitor" if chart.starts_with("nats-") => Some("DynamoNatsDown"),
+            "PodMonitor" if chart.starts_with("etcd-") => Some("DynamoEtcdMemberDown"),
+            "PodMonitor" => name.ends_with("dynamo-frontend").then_some("DynamoFrontendDown"),
+            _ => return None,
+        };
+        Some((format!("NAMESPACE/{name}"), alert))
+    };
+    objects.0.iter().filter_map(job).collect()
+}
+
+/// Whatever release and namespace are called.
+#[test]
+fn a_target_that_is_down_raises_the_alert_of_its_part_and_no_other() {
+    let helm = or_skip!(Helm::find(), "helm");
+    let promtool = or_skip!(Promtool::find(), "promtool");
+    let names = ["dynamo-platform", "dynamo-operator", "my-nats", "my-etcd", "nats-etcd", "kube-x"];
+    let namespaces = [
+        "dynamo-system",
+        "dynamo-operator",
+        "nats",
+        "etcd",
+        "kube-etcd",
+        "dynamo-frontend",
+        "team-nats-etcd",
+    ];
+    let mut jobs = BTreeMap::new();
+    for release in names {
+        let of_release = jobs_of(&helm, release);
+        assert_eq!(of_release.iter().filter(|(_, alert)| alert.is_some()).count(), 4, "{of_release:?}");
+        for namespace in namespaces {
+            jobs.extend(of_release.iter().map(|(job, alert)| (job.replace("NAMESPACE", namespace), *alert)));
+        }
+    }
+    // The job is told by `namespace`, too, which every one of these alerts keeps.
+    let series = |job: &String| json!({"series": format!("up{{job=\"{job}\", namespace=\"{job}\"}}"), "values": "0x20"});
+    let raised = |(job, alert): (&String, &Option<&str>)| {
+        Some(json!({"labels": format!("{{alertname=\"{}\", namespace=\"{job}\"}}", (*alert)?), "value": 1}))
+    };
+    let test = json!({
+        "input_series": jobs.keys().map(series).collect::<Vec<_>>(),
+        "promql_expr_test": [{
+            "expr": "count by (alertname, namespace) (ALERTS{alertstate=\"firing\"})",
+            "eval_time": "15m",
+            "exp_samples": jobs.iter().filter_map(raised).collect::<Vec<_>>(),
+        }],
+    });
+    let file = tempfile::NamedTempFile::new().expect("a test file");
+    let all = json!({"rule_files": rule_files(), "evaluation_interval": "1m", "tests": [test]});
+    std::fs::write(file.path(), all.to_string()).expect("the test is written");
+    promtool.passes(["test", "rules", file.path().to_str().expect("a plain path")]);
 }

@@ -27,7 +27,10 @@
 {{- define "dynamo-platform.operatorProgram" -}}
 {{- $operator := default dict (index .Values "dynamo-operator") -}}
 {{- $image := default dict (($operator.controllerManager).manager).image -}}
-{{- $program := dict "image" (printf "%s:%s" $image.repository (toString (default .Chart.Version $image.tag))) -}}
+{{- $tag := default .Chart.Version $image.tag -}}
+{{- /* A number that was not quoted is a float, as in dynamo-operator.imageTag, which is not there while the operator is off. */ -}}
+{{- if kindIs "float64" $tag -}}{{- $tag = int64 $tag -}}{{- end -}}
+{{- $program := dict "image" (ternary (printf "%s:%v" $image.repository $tag) (printf "%s@%s" $image.repository $image.digest) (empty $image.digest)) -}}
 {{- with $image.pullPolicy -}}{{- $_ := set $program "pullPolicy" . -}}{{- end -}}
 {{- with $operator.imagePullSecrets -}}{{- $_ := set $program "pullSecrets" . -}}{{- end -}}
 {{- toJson $program -}}
@@ -42,6 +45,39 @@ Pods wait for Secrets that no value names; make them in namespace {{ $.Release.N
 {{- end }}
 
 {{ end }}
+{{- with include "dynamo-platform.etcdCertificateNames" . | fromJsonArray }}
+Names that the certificates of etcd must have, by Secret:
+{{- range . }}
+  {{ . }}
+{{- end }}
+
+{{ end }}
+{{- end -}}
+
+{{/* JSON list of lines: the names that the certificates of etcd must have. The operator and the pods of graphs use the domain of the
+cluster; the Jobs and the members do so only with etcd.clusterDomain, since a new address would replace the members of installs
+that run. */}}
+{{- define "dynamo-platform.etcdCertificateNames" -}}
+{{- $lines := list -}}
+{{- with index .Subcharts "etcd" -}}
+{{- $scope := . -}}
+{{- $full := printf "%s.svc.%s" .Release.Namespace (include "dynamo-platform.clusterDomain" $) -}}
+{{- $domains := uniq (list $full (include "etcd.serviceDomain" .)) -}}
+{{- range $part := list "client" "peer" -}}
+{{- $values := default dict (index $scope.Values.auth $part) -}}
+{{- if and $values.secureTransport (not $values.useAutoTLS) -}}
+{{- $hosts := list (printf "*.%s" (include "etcd.headlessServiceName" $scope)) -}}
+{{- if eq $part "client" -}}{{- $hosts = prepend $hosts (include "etcd.fullname" $scope) -}}{{- end -}}
+{{- $names := list -}}
+{{- range $host := $hosts -}}
+{{- range $domains -}}{{- $names = append $names (printf "%s.%s" $host .) -}}{{- end -}}
+{{- end -}}
+{{- $secret := default (printf "%s-%s-tls" (include "etcd.fullname" $scope) $part) $values.existingSecret -}}
+{{- $lines = append $lines (printf "%s (etcd.auth.%s): %s" $secret $part (join ", " $names)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $lines -}}
 {{- end -}}
 
 {{/* JSON list of Secrets that the chart expects under names of its own choice. */}}

@@ -4,9 +4,10 @@
 {{- define "dynamo-platform.parts" -}}
 {{- $root := index . 0 -}}
 {{- $parts := list (include "dynamo-operator.name" (index . 2)) -}}
-{{- range $key := list "nats" "etcd" -}}
-{{- if hasKey $root.Subcharts $key -}}{{- $parts = append $parts $key -}}{{- end -}}
+{{- with index $root.Subcharts "nats" -}}
+{{- if eq (include "nats.namespace" .) .Release.Namespace -}}{{- $parts = append $parts (include "nats.name" .) -}}{{- end -}}
 {{- end -}}
+{{- with index $root.Subcharts "etcd" -}}{{- $parts = append $parts (include "etcd.name" .) -}}{{- end -}}
 {{- join "," $parts -}}
 {{- end -}}
 

@@ -79,6 +79,20 @@ app.kubernetes.io/part-of: dynamo-operator
 {{- default .Chart.AppVersion (toString (default "" $tag)) -}}
 {{- end -}}
 
+{{/* The operator's image, by its digest or by its tag. */}}
+{{- define "dynamo-operator.image" -}}
+{{- $image := .Values.controllerManager.manager.image -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository (include "dynamo-operator.imageTag" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "dynamo-operator.clusterDomain" -}}
+{{- default "cluster.local" .Values.kubernetesClusterDomain -}}
+{{- end -}}
+
 {{/* "true" when the operator is told to expose graphs through Istio; both values are needed (charts.md section 3). */}}
 {{- define "dynamo-operator.istioGateway" -}}
 {{- $istio := default dict (.Values.dynamo).istio -}}

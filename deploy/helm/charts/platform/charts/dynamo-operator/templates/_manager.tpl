@@ -143,8 +143,10 @@
 - --webhook-mutating-configuration={{ include "dynamo-operator.mutatingConfiguration" . }}
 {{- end -}}
 
-{{/* Where the pods of the operator and of its jobs may run, and as whom. */}}
+{{/* Where the pods of the operator and of its jobs may run, and as whom: call with (list . TOLERATIONS). */}}
 {{- define "dynamo-operator.podPlacement" -}}
+{{- $tolerations := index . 1 -}}
+{{- with index . 0 -}}
 securityContext:
   runAsNonRoot: true
   seccompProfile:
@@ -157,7 +159,7 @@ imagePullSecrets:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.controllerManager.tolerations }}
+{{- with $tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -168,6 +170,7 @@ nodeSelector:
 {{- with .Values.controllerManager.priorityClassName }}
 priorityClassName: {{ . | quote }}
 {{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* A probe with the user's fields over the default ones: call with (list DEFAULT USER). Another handler takes the place of
@@ -188,7 +191,7 @@ the default one; a pod has one per probe. Field by field: `merge` functions woul
 
 {{- define "dynamo-operator.managerProgram" -}}
 {{- $image := .Values.controllerManager.manager.image -}}
-image: {{ printf "%s:%s" $image.repository (include "dynamo-operator.imageTag" .) | quote }}
+image: {{ include "dynamo-operator.image" . | quote }}
 {{- with $image.pullPolicy }}
 imagePullPolicy: {{ . }}
 {{- end }}
@@ -200,7 +203,7 @@ command:
 {{- define "dynamo-operator.managerEnv" -}}
 env:
   - name: KUBERNETES_CLUSTER_DOMAIN
-    value: {{ .Values.kubernetesClusterDomain | quote }}
+    value: {{ include "dynamo-operator.clusterDomain" . | quote }}
 {{- end -}}
 
 {{- define "dynamo-operator.managerLimits" -}}

@@ -25,6 +25,26 @@
 {{- end }}
 {{- end -}}
 
+{{/* YAML of the ports of the Service. */}}
+{{- define "dynamo-operator.metricsServicePorts" -}}
+{{- default (list (dict "name" "https" "port" 8443 "protocol" "TCP" "targetPort" "https")) (.Values.metricsService).ports | toYaml -}}
+{{- end -}}
+
+{{/* Name of the port of the Service that leads to the metrics: a ServiceMonitor knows ports by their names. */}}
+{{- define "dynamo-operator.metricsServicePort" -}}
+{{- $found := "" -}}
+{{- $ports := include "dynamo-operator.metricsServicePorts" . | fromYamlArray -}}
+{{- range $ports -}}
+{{- $target := default .port .targetPort -}}
+{{- if kindIs "float64" $target -}}{{- $target = int64 $target -}}{{- end -}}
+{{- if has (toString $target) (list "https" (include "dynamo-operator.metricsPort" $)) -}}{{- $found = default $found .name -}}{{- end -}}
+{{- end -}}
+{{- if not $found -}}
+{{- fail (printf "VALIDATION ERROR: metricsService.ports has no port with a name and targetPort https, by which the ServiceMonitor finds the metrics. Got: %s. Add {name: https, port: 8443, targetPort: https}, or set metricsService.serviceMonitor.enabled=false." (toJson $ports)) -}}
+{{- end -}}
+{{- $found -}}
+{{- end -}}
+
 {{/* "true" when monitors are made: call with (list . VALUE). A boolean decides; null: they are, where the cluster knows them. */}}
 {{- define "dynamo-operator.monitored" -}}
 {{- $wanted := index . 1 -}}

@@ -19,6 +19,7 @@
 {{- if not (has $backend (list "kubernetes" "etcd")) -}}
 {{- fail (printf "VALIDATION ERROR: discoveryBackend must be 'kubernetes' (default) or 'etcd'. Got: '%v'" $backend) -}}
 {{- end -}}
+{{- include "dynamo-operator.validateImage" . -}}
 {{- include "dynamo-operator.validateRegistry" . -}}
 {{- include "dynamo-operator.validateMetrics" . -}}
 {{- include "dynamo-operator.validateClusterObjects" . -}}
@@ -28,6 +29,18 @@
 {{- if and (or $issuer.kind $issuer.group) (not $issuer.name) -}}
 {{- fail "VALIDATION ERROR: webhook.certManager.issuerRef has a kind or a group, but no name. Set webhook.certManager.issuerRef.name to the issuer, or remove issuerRef: the chart then makes a CA of its own." -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A whole reference in one of the parts would become one that no registry knows. */}}
+{{- define "dynamo-operator.validateImage" -}}
+{{- $image := .Values.controllerManager.manager.image -}}
+{{- if contains "@" $image.repository -}}
+{{- fail (printf "VALIDATION ERROR: controllerManager.manager.image.repository is the image without tag and digest. Got: '%s'. Put what follows the @ into controllerManager.manager.image.digest." $image.repository) -}}
+{{- end -}}
+{{- $tag := include "dynamo-operator.imageTag" . -}}
+{{- if regexMatch "[:@]" $tag -}}
+{{- fail (printf "VALIDATION ERROR: controllerManager.manager.image.tag must be a tag alone, without : and @. Got: '%s'. Put a digest into controllerManager.manager.image.digest." $tag) -}}
 {{- end -}}
 {{- end -}}
 

@@ -14,18 +14,19 @@ the clients must know it. */}}
 {{- default "etcd-root-password" .Values.auth.rbac.existingSecretPasswordKey -}}
 {{- end -}}
 
-{{/* How etcdctl and the operator's program reach the server over TLS, as arguments. */}}
+{{/* How a program reaches the server over TLS, as arguments: call with (list . CA CERTIFICATE KEY), the names of its flags. etcdctl
+and the operator's program spell them in two ways. */}}
 {{- define "etcd.tlsArguments" -}}
-{{- $client := default dict .Values.auth.client -}}
+{{- $client := default dict (index . 0).Values.auth.client -}}
 {{- if $client.useAutoTLS }}
 - --insecure-skip-tls-verify
 {{- else if $client.secureTransport }}
 {{- with include "etcd.caFile" (list $client "/certs/client") }}
-- --ca-file={{ . }}
+- --{{ index $ 1 }}={{ . }}
 {{- end }}
 {{- if $client.enableAuthentication }}
-- --cert-file=/certs/client/{{ default "cert.pem" $client.certFilename }}
-- --key-file=/certs/client/{{ default "key.pem" $client.certKeyFilename }}
+- --{{ index . 2 }}=/certs/client/{{ default "cert.pem" $client.certFilename }}
+- --{{ index . 3 }}=/certs/client/{{ default "key.pem" $client.certKeyFilename }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -47,4 +48,13 @@ valueFrom:
   secretKeyRef:
     name: {{ include "etcd.passwordSecret" . | quote }}
     key: {{ include "etcd.passwordKey" . | quote }}
+{{- end -}}
+
+{{/* The password that is to be replaced. Optional: the key is taken out of the Secret when the change is done. */}}
+{{- define "etcd.oldPasswordVariable" -}}
+valueFrom:
+  secretKeyRef:
+    name: {{ include "etcd.passwordSecret" . | quote }}
+    key: {{ .Values.auth.rbac.existingSecretOldPasswordKey | quote }}
+    optional: true
 {{- end -}}

@@ -103,12 +103,20 @@ metadata:
   {{- end }}
 {{- end -}}
 
+{{/* Text of a value: call with the value. A number that was not quoted in a value file is a float; a whole one is printed as people
+wrote it, not as 2.0250101e+07. */}}
+{{- define "etcd.text" -}}
+{{- $whole := false -}}
+{{- if kindIs "float64" . -}}{{- $whole = eq . (floor .) -}}{{- end -}}
+{{- ternary (int64 .) . $whole -}}
+{{- end -}}
+
 {{/* image and imagePullPolicy of the server. global.security.allowInsecureImages is not needed: any image may be named. */}}
 {{- define "etcd.image" -}}
 {{- $image := .Values.image -}}
 {{- $registry := default $image.registry (.Values.global).imageRegistry -}}
 {{- $path := ternary $image.repository (printf "%s/%s" $registry $image.repository) (empty $registry) -}}
-image: {{ ternary (printf "%s:%s" $path (toString $image.tag)) (printf "%s@%s" $path $image.digest) (empty $image.digest) | quote }}
+image: {{ ternary (printf "%s:%s" $path (include "etcd.text" $image.tag)) (printf "%s@%s" $path $image.digest) (empty $image.digest) | quote }}
 {{- with $image.pullPolicy }}
 imagePullPolicy: {{ . }}
 {{- end }}

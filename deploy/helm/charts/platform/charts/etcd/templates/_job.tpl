@@ -4,7 +4,13 @@
 {{- define "etcd.jobPlacement" -}}
 {{- $root := index . 0 -}}
 {{- $values := merge (dict "image" (dict "pullSecrets" (index . 1))) (omit $root.Values "image") -}}
-{{- include "etcd.placement" (dict "Values" $values) -}}
+{{- include "etcd.placement" (dict "Values" $values) }}
+{{- /* The nodes of the members, too; but a job has no reason to keep near or away from pods. */}}
+{{- with (default dict $root.Values.affinity).nodeAffinity }}
+affinity:
+  nodeAffinity:
+    {{- toYaml . | nindent 4 }}
+{{- end -}}
 {{- end -}}
 
 {{/* No more than the wish of a small pod: what the user says of the server's resources is meant for the server. */}}

@@ -50,7 +50,7 @@
 {{- end }}
 {{- with .Values.autoCompactionRetention }}
 - name: ETCD_AUTO_COMPACTION_RETENTION
-  value: {{ . | quote }}
+  value: {{ include "etcd.text" . | quote }}
 {{- end }}
 {{- include "etcd.tlsVariables" (list .Values.auth.client "/certs/client" "ETCD_") }}
 {{- include "etcd.tlsVariables" (list .Values.auth.peer "/certs/peer" "ETCD_PEER_") }}

@@ -2,7 +2,7 @@
 {{- define "nats.claim" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}
-{{- $size := toString (default (index . 3) $values.size) -}}
+{{- $size := include "nats.text" (default (index . 3) $values.size) -}}
 {{- $_ := include "nats.bytes" (list $size (printf "%s.size" (index . 4))) -}}
 {{- $claim := dict "metadata" (dict "name" (include "nats.claimName" (list $root $values (index . 2)))) -}}
 {{- $spec := dict "accessModes" (list "ReadWriteOnce") "resources" (dict "requests" (dict "storage" $size)) -}}

@@ -17,7 +17,7 @@
 
 {{/* Bytes of a Kubernetes quantity, such as 10Gi: call with (list QUANTITY PATH-OF-THE-VALUE). */}}
 {{- define "nats.bytes" -}}
-{{- $quantity := toString (index . 0) -}}
+{{- $quantity := include "nats.text" (index . 0) -}}
 {{- if not (regexMatch "^[0-9]+([.][0-9]+)?([kMGTP]i?|Ki)?$" $quantity) -}}
 {{- fail (printf "nats.%s: must be an amount such as 10Gi or 500M. Got: %q" (index . 1) $quantity) -}}
 {{- end -}}

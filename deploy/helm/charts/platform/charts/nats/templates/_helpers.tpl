@@ -80,12 +80,20 @@ metadata:
     {{- include "nats.labels" (list $root (index . 1)) | nindent 4 }}
 {{- end -}}
 
+{{/* Text of a value: call with the value. A number that was not quoted in a value file is a float; a whole one is printed as people
+wrote it, not as 2.0250101e+07. */}}
+{{- define "nats.text" -}}
+{{- $whole := false -}}
+{{- if kindIs "float64" . -}}{{- $whole = eq . (floor .) -}}{{- end -}}
+{{- ternary (int64 .) . $whole -}}
+{{- end -}}
+
 {{/* image and imagePullPolicy: call with (list . IMAGE-VALUES). */}}
 {{- define "nats.image" -}}
 {{- $common := default dict ((index . 0).Values.global).image -}}
 {{- $image := default dict (index . 1) -}}
 {{- $registry := default $common.registry $image.registry -}}
-{{- $path := printf "%s:%s" $image.repository (toString $image.tag) -}}
+{{- $path := printf "%s:%s" $image.repository (include "nats.text" $image.tag) -}}
 {{- if $registry -}}{{- $path = printf "%s/%s" $registry $path -}}{{- end -}}
 image: {{ default $path $image.fullImageName | quote }}
 {{- with default $common.pullPolicy $image.pullPolicy }}
@@ -100,7 +108,7 @@ imagePullPolicy: {{ . }}
 {{- if kindIs "map" $value -}}
 {{- $variables = append $variables (merge (dict "name" $name) $value) -}}
 {{- else if not (kindIs "invalid" $value) -}}
-{{- $variables = append $variables (dict "name" $name "value" (toString $value)) -}}
+{{- $variables = append $variables (dict "name" $name "value" (include "nats.text" $value)) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $variables -}}
