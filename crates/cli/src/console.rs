@@ -5,7 +5,7 @@ mod controls;
 
 use std::{
     fmt,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
 };
 
 use anstream::AutoStream;
@@ -44,7 +44,8 @@ impl ColorChoice {
 pub struct Console<'a> {
     out: &'a mut dyn Write,
     width: Option<usize>,
-    controls: Controls,
+    /// Of a terminal. Programs get what is written, byte by byte.
+    controls: Option<Controls>,
 }
 
 impl fmt::Debug for Console<'_> {
@@ -57,17 +58,17 @@ impl<'a> Console<'a> {
     /// That of this process; `out` leads to its standard output.
     pub fn of_process(out: &'a mut dyn Write) -> Self {
         let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
-        Self { out, width, controls: Controls::default() }
+        Self { out, width, controls: io::stdout().is_terminal().then(Controls::default) }
     }
 
     /// Of any width.
     pub fn plain(out: &'a mut dyn Write) -> Self {
-        Self { out, width: None, controls: Controls::default() }
+        Self { out, width: None, controls: None }
     }
 
     /// As of a terminal with `width` columns.
     pub fn of_width(out: &'a mut dyn Write, width: usize) -> Self {
-        Self { out, width: Some(width), controls: Controls::default() }
+        Self { out, width: Some(width), controls: Some(Controls::default()) }
     }
 
     /// Columns of the terminal; `None` when there is none, and nothing must be cut.
@@ -78,8 +79,8 @@ impl<'a> Console<'a> {
 
 impl Write for Console<'_> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let shown = self.controls.filter(text);
-        self.out.write_all(&shown)?;
+        let Some(controls) = &mut self.controls else { return self.out.write(text) };
+        self.out.write_all(&controls.filter(text))?;
         Ok(text.len())
     }
 
@@ -90,8 +91,10 @@ impl Write for Console<'_> {
 
 impl Drop for Console<'_> {
     fn drop(&mut self) {
-        // What is left is no whole sequence; an output that cannot take it has told so before.
-        let _ = self.out.write_all(&self.controls.rest());
+        if let Some(controls) = &mut self.controls {
+            // What is left is no whole sequence; an output that cannot take it has told so before.
+            let _ = self.out.write_all(&controls.rest());
+        }
     }
 }
 
@@ -102,4 +105,19 @@ pub fn note(text: &str) {
     shown.extend(controls.rest());
     shown.push(b'\n');
     let _ = io::stderr().write_all(&shown);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nobody_else_and_a_program_gets_every_byte() {
+        let text = "ok \x1b]0;title\x07\x1b[2J\n";
+        let (mut shown, mut read) = (Vec::new(), Vec::new());
+        write!(Console::of_width(&mut shown, 80), "{text}").unwrap();
+        write!(Console::plain(&mut read), "{text}").unwrap();
+        assert_eq!(String::from_utf8(shown).unwrap(), "ok ^[]0;title^G^[[2J\n");
+        assert_eq!(String::from_utf8(read).unwrap(), text);
+    }
 }

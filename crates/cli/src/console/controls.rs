@@ -1,5 +1,5 @@
-//! What others wrote must not move the cursor, set a title or clear the screen: names, messages, logs and answers of
-//! models are shown as they are but for control characters, of which a line break, a tab and colours are left.
+//! What others wrote must not move the cursor of a terminal, set its title or clear its screen: names, messages, logs and
+//! answers of models are shown as they are but for control characters, of which a line break, a tab and colours are left.
 
 /// A filter of bytes that come in pieces.
 #[derive(Debug, Default)]
