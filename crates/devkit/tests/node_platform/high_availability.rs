@@ -14,7 +14,7 @@ use dynamo_devkit::pki::Authority;
 use serde_json::{Value, json};
 
 use crate::common::load::Load;
-use crate::common::{operator, step};
+use crate::common::{LIMIT, eventually, operator, step};
 use crate::graph::{self, Graph};
 use crate::release::CRDS;
 use crate::servers;
@@ -37,6 +37,9 @@ dynamo-operator:
 /// The class that the file of AKS names.
 const CLASS: &str = "managed-csi-premium";
 const MEMBERS: usize = 3;
+const PASSWORD_KEY: &str = "etcd-root-password";
+const PASSWORD: &str = "not-a-secret-of-anybody";
+const NEW_PASSWORD: &str = "nor-is-this-one";
 
 const GRAPH: Graph = Graph { namespace: GRAPHS, name: "available", discovery: "etcd", plane: "nats" };
 
@@ -108,7 +111,37 @@ fn the_production_values_serve_over_tls_and_with_a_password_while_each_server_di
     step("no pod of the graph restarted, and the operator lacked no right");
     assert_eq!(graph::pods(kubectl, GRAPHS), before);
     operator::nothing_was_forbidden(kubectl);
+
+    step("the password of etcd is changed as the guide says, and the graph comes back with the new one");
+    let old_key = "etcd-root-password-old";
+    make_secret(kubectl, "etcd-root", "Opaque", &json!({PASSWORD_KEY: NEW_PASSWORD, old_key: PASSWORD}));
+    let change =
+        format!("etcd.auth.rbac.existingSecretOldPasswordKey={old_key},etcd.preUpgradeJob.enabled=false");
+    let spot = SpotMachines::new(kubectl);
+    helm.install(&[&files[..], &["--set", &change]].concat());
+    drop(spot);
+    assert_eq!(logs_in(&etcd), (false, true), "the old password, then the new one");
+    make_secret(
+        kubectl,
+        "dynamo-etcd-auth",
+        "Opaque",
+        &json!({"username": "root", "password": NEW_PASSWORD}),
+    );
+    eventually("every pod of the graph has the new password", LIMIT, || {
+        let now = graph::pods(kubectl, GRAPHS);
+        if now.iter().any(|pod| before.contains(pod)) { Err(now.join(", ")) } else { Ok(()) }
+    });
+    GRAPH.serves(kubectl);
     stage.clean();
+}
+
+/// Whether etcd takes the old password of root's, and whether the new one.
+fn logs_in(etcd: &str) -> (bool, bool) {
+    let takes = |password: &str| {
+        let login = json!({"name": "root", "password": password}).to_string();
+        http::request(etcd, "/v3/auth/authenticate", Some(&login)).unwrap().status == 200
+    };
+    (takes(PASSWORD), takes(NEW_PASSWORD))
 }
 
 /// What the guide has its reader make (`docs/guide/scenarios.md`), the certificates by an authority of this test.
@@ -122,11 +155,10 @@ fn make_secrets(kubectl: &Kubectl, folder: &Path) {
     let authority = Authority::new("nats-ca").unwrap();
     authority.write_server(folder, "tls", &names.map(String::as_str)).unwrap();
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    let password = "not-a-secret-of-anybody";
     let login = json!({"auths": {"registry.example.com": {"auth": "dXNlcjprZXk="}}}).to_string();
     for (name, kind, data) in [
-        ("etcd-root", "Opaque", json!({"etcd-root-password": password})),
-        ("dynamo-etcd-auth", "Opaque", json!({"username": "root", "password": password})),
+        ("etcd-root", "Opaque", json!({PASSWORD_KEY: PASSWORD})),
+        ("dynamo-etcd-auth", "Opaque", json!({"username": "root", "password": PASSWORD})),
         ("docker-imagepullsecret", "kubernetes.io/dockerconfigjson", json!({".dockerconfigjson": login})),
         (
             "nats-server-tls",
@@ -135,9 +167,13 @@ fn make_secrets(kubectl: &Kubectl, folder: &Path) {
         ),
         ("dynamo-nats-ca", "Opaque", json!({"ca.crt": authority.certificate()})),
     ] {
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "stringData": data});
-        kubectl.apply_in(NAMESPACE, &secret.to_string()).unwrap();
+        make_secret(kubectl, name, kind, &data);
     }
+}
+
+fn make_secret(kubectl: &Kubectl, name: &str, kind: &str, data: &Value) {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "stringData": data});
+    kubectl.apply_in(NAMESPACE, &secret.to_string()).unwrap();
 }
 
 fn cluster_ip(kubectl: &Kubectl, service: &str) -> String {
