@@ -8,7 +8,7 @@ use crate::{
     completion,
     console::Console,
     error::Error,
-    forward, graphs,
+    forward,
 };
 
 /// Arguments of `dynamoctl port-forward`.
@@ -31,15 +31,13 @@ pub struct Arguments {
 /// There is no such graph or no ready pod, or the port is taken.
 pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) -> Result<ExitCode, Error> {
     block_on(async {
-        let cluster = target.connect().await?;
-        let graph = graphs::find(&cluster, &arguments.graph).await?;
-        let to = forward::frontend(&cluster, &graph, arguments.service.as_deref()).await?;
-        let (listener, address) = forward::listen(arguments.port).await?;
+        let way =
+            forward::open(target, &arguments.graph, arguments.service.as_deref(), arguments.port).await?;
+        let (address, to) = (way.address, &way.to);
         writeln!(console, "http://{address} is port {} of pod {}; stop with Ctrl-C", to.port, to.pod)?;
         console.flush()?;
-        let cluster = target.connect_for_streams().await?;
         tokio::select! {
-            () = forward::serve(listener, cluster, to) => {}
+            () = way.serve() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
         Ok(ExitCode::SUCCESS)

@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::storage::v1::StorageClass;
 
-use crate::check::storage::MARKS;
+use crate::check::storage::is_default;
 
 /// Parts of the names of provisioners whose volumes several nodes can mount at once.
 const SHARED: [&str; 18] = [
@@ -38,9 +38,7 @@ pub struct Choice {
 pub fn choose(classes: &[StorageClass], class: Option<&str>) -> Choice {
     let named = |it: &&StorageClass| match class {
         Some(name) => it.metadata.name.as_deref() == Some(name),
-        None => it.metadata.annotations.as_ref().is_some_and(|marks| {
-            MARKS.iter().any(|mark| marks.get(*mark).is_some_and(|value| value == "true"))
-        }),
+        None => is_default(it),
     };
     let mut found: Vec<&StorageClass> = classes.iter().filter(named).collect();
     // Of several default classes the cluster takes the newest.
@@ -77,7 +75,7 @@ mod tests {
     use super::*;
 
     fn class(name: &str, provisioner: &str, default: &str, second: u32) -> StorageClass {
-        let metadata = json!({"name": name, "annotations": {MARKS[0]: default},
+        let metadata = json!({"name": name, "annotations": {"storageclass.kubernetes.io/is-default-class": default},
             "creationTimestamp": format!("2026-01-01T00:00:{second:02}Z")});
         serde_json::from_value(json!({"metadata": metadata, "provisioner": provisioner})).unwrap()
     }

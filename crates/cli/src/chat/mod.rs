@@ -13,7 +13,7 @@ use crate::{
     completion,
     console::{Console, note},
     error::Error,
-    forward, graphs,
+    forward,
 };
 use api::{Endpoint, Message};
 
@@ -75,12 +75,10 @@ pub fn run(arguments: &Arguments, target: &Target, console: &mut Console<'_>) ->
 
 /// Opens a way to the frontend that lives as long as this process; returns its address.
 async fn connect(target: &Target, graph: &str) -> Result<String, Error> {
-    let cluster = target.connect().await?;
-    let graph = graphs::find(&cluster, graph).await?;
-    let to = forward::frontend(&cluster, &graph, None).await?;
-    let (listener, address) = forward::listen(0).await?;
-    tokio::spawn(forward::serve(listener, target.connect_for_streams().await?, to));
-    Ok(format!("http://{address}"))
+    let way = forward::open(target, graph, None, 0).await?;
+    let address = format!("http://{}", way.address);
+    tokio::spawn(way.serve());
+    Ok(address)
 }
 
 fn read_prompt() -> Result<String, Error> {

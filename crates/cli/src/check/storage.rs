@@ -14,11 +14,17 @@ use crate::{
 };
 
 /// Annotations of a default class. Kubernetes takes the older one, too.
-pub const MARKS: [&str; 2] =
+const MARKS: [&str; 2] =
     ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 const CHANGE: &str = "https://kubernetes.io/docs/tasks/administer-cluster/change-default-storage-class/";
 /// Of classes whose volumes an administrator makes by hand.
 const BY_HAND: &str = "kubernetes.io/no-provisioner";
+
+/// Whether claims that name no class may get this one.
+pub fn is_default(class: &StorageClass) -> bool {
+    let marks = class.metadata.annotations.as_ref();
+    marks.is_some_and(|marks| MARKS.iter().any(|mark| marks.get(*mark).is_some_and(|value| value == "true")))
+}
 
 /// Classes, and which of the default ones nobody seems to serve.
 #[derive(Debug)]
@@ -41,14 +47,14 @@ struct Class {
 
 impl Class {
     fn of(class: StorageClass) -> Self {
-        let marks = class.metadata.annotations.unwrap_or_default();
+        let default = is_default(&class);
         Self {
             name: class.metadata.name.unwrap_or_default(),
             provisioner: class.provisioner,
             reclaim: class.reclaim_policy.unwrap_or_else(|| "Delete".to_owned()),
             binding: class.volume_binding_mode.unwrap_or_else(|| "Immediate".to_owned()),
             expands: class.allow_volume_expansion.unwrap_or(false),
-            default: MARKS.iter().any(|mark| marks.get(*mark).is_some_and(|value| value == "true")),
+            default,
             served: true,
         }
     }

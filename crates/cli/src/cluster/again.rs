@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use http::{Request, Response, header::RETRY_AFTER};
-use kube::client::Body;
+use kube::client::{Body, retry::RetryPolicy};
 use tower::{BoxError, retry::Policy};
 
 /// Asks again what was answered with a `Retry-After`, as long as the last attempt begins within `limit` of the first.
@@ -42,12 +42,6 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for Again {
 
     fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
         self.first.get_or_insert_with(Instant::now);
-        let mut copy = Request::new(request.body().try_clone()?);
-        request.method().clone_into(copy.method_mut());
-        request.uri().clone_into(copy.uri_mut());
-        *copy.version_mut() = request.version();
-        request.headers().clone_into(copy.headers_mut());
-        request.extensions().clone_into(copy.extensions_mut());
-        Some(copy)
+        Policy::<_, Response<B>, _>::clone_request(&mut RetryPolicy::default(), request)
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     causes::pods::is_ready,
-    cluster::{self, Cluster},
+    cluster::{self, Cluster, Target},
     console::note,
     error::Error,
     graphs,
@@ -32,6 +32,28 @@ const PORT_NAME: &str = "http";
 pub struct Frontend {
     pub pod: String,
     pub port: u16,
+}
+
+/// A port of this machine that leads to a frontend while it is served.
+#[derive(Debug)]
+pub struct Way {
+    pub address: SocketAddr,
+    pub to: Frontend,
+    listener: TcpListener,
+    cluster: Cluster,
+}
+
+/// Opens a way to `service` of a graph, or to its frontend, at `port` of loopback, any free one for 0.
+///
+/// # Errors
+/// There is no such graph or service or no ready pod, or the port is taken.
+pub async fn open(target: &Target, graph: &str, service: Option<&str>, port: u16) -> Result<Way, Error> {
+    let cluster = target.connect().await?;
+    let graph = graphs::find(&cluster, graph).await?;
+    let to = frontend(&cluster, &graph, service).await?;
+    let (listener, address) = listen(port).await?;
+    // Connections may be silent for any time.
+    Ok(Way { address, to, listener, cluster: target.connect_for_streams().await? })
 }
 
 /// The first ready pod of `service`, or of the graph's frontend.
@@ -83,11 +105,7 @@ fn port(pod: &Pod) -> u16 {
     named.and_then(|port| u16::try_from(port.container_port).ok()).unwrap_or(HTTP)
 }
 
-/// Listens on loopback at `port`, any free one for 0.
-///
-/// # Errors
-/// The port is taken or not allowed.
-pub async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), Error> {
+async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), Error> {
     let cannot =
         |error| Error::Usage(format!("cannot listen on 127.0.0.1:{port}: {error}; choose another port"));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(cannot)?;
@@ -98,23 +116,26 @@ pub async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), Error> {
 /// How long no connection is taken after one could not be, such as for want of file descriptors.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Carries each connection to the frontend, for ever.
-pub async fn serve(listener: TcpListener, cluster: Cluster, to: Frontend) {
-    loop {
-        let connection = match listener.accept().await {
-            Ok((connection, _)) => connection,
-            Err(error) => {
-                note(&format!("cannot take a connection: {error}"));
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let (cluster, to) = (cluster.clone(), to.clone());
-        tokio::spawn(async move {
-            if let Err(reason) = carry(connection, &cluster, &to).await {
-                note(&format!("connection to pod {}: {reason}", to.pod));
-            }
-        });
+impl Way {
+    /// Carries each connection to the frontend, for ever.
+    pub async fn serve(self) {
+        let Self { to, listener, cluster, .. } = self;
+        loop {
+            let connection = match listener.accept().await {
+                Ok((connection, _)) => connection,
+                Err(error) => {
+                    note(&format!("cannot take a connection: {error}"));
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let (cluster, to) = (cluster.clone(), to.clone());
+            tokio::spawn(async move {
+                if let Err(reason) = carry(connection, &cluster, &to).await {
+                    note(&format!("connection to pod {}: {reason}", to.pod));
+                }
+            });
+        }
     }
 }
 

@@ -163,7 +163,7 @@ async fn follow(
             Some((source, told)) = lines.next() => {
                 match told {
                     Ok(line) => write(console, arguments, &source, &line)?,
-                    Err(error) => note(&error.to_string()),
+                    Err(error) => note(&error),
                 }
                 // Whoever follows wants to see each line at once.
                 console.flush()?;

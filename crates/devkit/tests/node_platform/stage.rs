@@ -56,7 +56,7 @@ impl Stage {
                 .run(&["delete", "namespace", namespace, "--ignore-not-found", "--wait=false"])
                 .unwrap();
         };
-        drop(SpotMachines(&self.kubectl));
+        make_regular(&self.kubectl);
         // Graphs first, while there is an operator that lets them go.
         delete(GRAPHS);
         delete(TEAM);
@@ -84,7 +84,11 @@ impl<'a> SpotMachines<'a> {
 
 impl Drop for SpotMachines<'_> {
     fn drop(&mut self) {
-        // An error says that there is no such taint.
-        let _ = self.0.run(&["taint", "nodes", "--all", &format!("{SPOT}-")]);
+        make_regular(self.0);
     }
+}
+
+fn make_regular(kubectl: &Kubectl) {
+    // An error says that there is no such taint.
+    let _ = kubectl.run(&["taint", "nodes", "--all", &format!("{SPOT}-")]);
 }

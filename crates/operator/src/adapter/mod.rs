@@ -92,9 +92,11 @@ async fn pass(entry: &Roster<DynamoGraphDeploymentScalingAdapter>, ctx: &Context
     let key = (namespace, name);
     if let Err(error) = &scaled
         && is_reported(&ctx.failures.adapters, &key, error)
-        && ctx.failures.adapters.is_news(key.clone(), &chain(error))
     {
-        ctx.warn(&adapter.object_ref(&()), "UpdateFailed", &chain(error)).await;
+        let text = chain(error);
+        if ctx.failures.adapters.is_news(key.clone(), &text) {
+            ctx.warn(&adapter.object_ref(&()), "UpdateFailed", &text).await;
+        }
     }
     status::report(ctx, &adapter, &graph, scaled?).await.map_err(Error::Status)?;
     ctx.failures.adapters.reset(&key);
